@@ -153,7 +153,7 @@ class Student:
         if key == "microscope":
             (told,) = self.visitor.view.components(key)
             field_of = {LAYER: ("layer", number), HEAD: ("head", number), QUERY: ("token", reported)}
-            reported = told["asked"]["selection"] | dict([field_of[kind]])
+            reported = told["view"] | dict([field_of[kind]])
         if key in ("microscope", "last layer"):
             self._reports += 1
             view = self.visitor.report(key, self._reports, reported)

@@ -53,7 +53,7 @@ def test_every_patch_answers_in_both_photographs(tab, vectors):
     box = panels.nth(0).bounding_box()
     for row, col in ((11, 2), (3, 13)):
         panels.nth(0).hover(position={"x": (col + 0.5) * box["width"] / GRID, "y": (row + 0.5) * box["height"] / GRID})
-        shown.expect(shown.page.locator(f'.features[data-asked="0 r{row}c{col}"]')).to_have_count(1)
+        shown.expect(shown.page.locator(f'.features[data-source="0 r{row}c{col}"]')).to_have_count(1)
         here, there = (np.array(root.evaluate(VALUES, at)).reshape(GRID, GRID) for at in (0, 1))
         np.testing.assert_allclose(here, vitviz.similar_patches(a, (row, col)).values, atol=1e-3)
         np.testing.assert_allclose(there, vitviz.similar_patches(a, (row, col), b).values, atol=1e-3)
@@ -104,7 +104,7 @@ def test_arrow_keys_move_the_patch_and_the_link_says_which(tab, vectors):
     shown.page.keyboard.press("Escape")
     shown.page.wait_for_url(lambda url: "pin" not in url)
     shown.page.reload()
-    assert figure(shown).get_attribute("data-asked") == "0 r11c2"  # where the page begins
+    assert figure(shown).get_attribute("data-source") == "0 r11c2"  # where the page begins
     assert not shown.errors()
 
 

@@ -88,7 +88,7 @@ def test_layers_heads_and_queries_are_chosen(server: str, monkeypatch: pytest.Mo
     (told,) = student.visitor.view.components("microscope")
     *_, layer, head, query = reports
     kept = {"layer": layer["layer"], "head": head["head"], "token": query["token"]}
-    assert told["asked"]["selection"] == query and query.items() >= kept.items()
+    assert told["view"] == query and query.items() >= kept.items()
     assert type(kept["layer"]) is type(kept["head"]) is int and kept["token"].startswith("r")
     student.visitor.close()
     assert log.wrong == []

@@ -116,12 +116,16 @@ def test_a_layer_is_painted_around_zero_for_every_query_or_for_none(
 ) -> None:
     imports = "".join(
         f'import {{ {name} }} from "./{module}.js";\n'
-        for name, module in (("LayerWeights", "core/weights"), ("Answer", "core/weights"), ("decode", "data/source"))
+        for name, module in (
+            ("LayerWeights", "core/weights"),
+            ("AttentionMaps", "core/weights"),
+            ("decode", "data/source"),
+        )
     )
     body = """
     const weights = new LayerWeights(decode(buffers[0])), found = [];
     for (const direction of ['at', 'by']) for (const shared of [false, true]) for (let token = 0; token < 6; token++) {
-      const answer = new Answer(weights, token, { direction, shared, measure: 'weight', scale: 'robust' });
+      const answer = new AttentionMaps(weights, token, { direction, shared, measure: 'weight', scale: 'robust' });
       for (const head of [0, 1, 'mean']) found.push(answer.extent(head).signed);
     }
     return found;"""

@@ -156,7 +156,7 @@ def test_similar_patches_are_those_of_python(run: Run) -> None:
     a, b = (PatchFeatures(random.normal(size=(35, 48)).astype(np.float32), layout, 0, "key") for _ in range(2))
     body = """
     const [a, b] = buffers.map((buffer) => new PatchVectors(decode(buffer)));
-    const [own, other] = [a.likeness(9), b.likeness(9, a)];
+    const [own, other] = [a.similarities(9), b.similarities(9, a)];
     return [Array.from(own), Array.from(other), nearest(own), nearest(own, 9), nearest(other), nearest(new Float32Array())];"""
     imports = WEIGHTS.replace("LayerWeights, meanOfHeads", "nearest, PatchVectors")
     sent = [pack({"features": each.packed()}) for each in (a, b)]
@@ -173,7 +173,7 @@ def test_each_patch_of_a_flipped_and_a_shifted_copy_is_found_again(run: Run) -> 
     values = np.random.default_rng(3).normal(size=(*grid, 32)).astype(np.float32)
     body = """
     const [here, there] = buffers.map((buffer) => new PatchVectors(decode(buffer)));
-    return [...Array(here.count).keys()].map((patch) => nearest(there.likeness(patch, here)));"""
+    return [...Array(here.count).keys()].map((patch) => nearest(there.similarities(patch, here)));"""
     place = np.arange(24).reshape(grid)
     for moved, expected in (
         (values[:, ::-1], place[:, ::-1]),

@@ -9,7 +9,7 @@ from tests.frontend.conftest import Run
 from vitviz.ui.pages.microscope.text import MICROSCOPE
 
 IMPORTS = """import { decode } from "./data/source.js";
-import { Answer, LayerWeights } from "./core/weights.js";
+import { AttentionMaps, LayerWeights } from "./core/weights.js";
 import { Words } from "./core/words.js";
 """
 
@@ -28,7 +28,7 @@ def test_the_strongest_and_the_rank_are_those_of_the_weights(run: Run, head: int
     body = """
     const words = new Words(given.sentences);
     const view = { direction: 'at', measure: 'weight', scale: 'robust', shared: false };
-    const answer = new Answer(new LayerWeights(decode(buffers[0])), given.source, view);
+    const answer = new AttentionMaps(new LayerWeights(decode(buffers[0])), given.source, view);
     return [words.strongest(answer, given.head), words.value(answer, given.head, given.target),
       words.alternative(answer, { ...view, head: given.head, layer: 1 }, true)];"""
     given = {"source": source, "target": target, "head": head, "sentences": dict(MICROSCOPE)}

@@ -36,7 +36,7 @@ const make = () => {
 const resume = async () => { pauses.at(-1).resolve(); await tick(); };
 const loader = make();
 const ask = async (name, ...urls) => {
-  loader.ask({ name, urls: Object.fromEntries(urls.map((url, i) => [["picture", "numbers"][i], url])) });
+  loader.load({ name, urls: Object.fromEntries(urls.map((url, i) => [["picture", "numbers"][i], url])) });
   await tick();
 };
 """
@@ -79,7 +79,7 @@ def test_what_is_here_is_shown_at_once(play: Run) -> None:
     body = """
     await ask('one', 'p', 'n1'); await reply('p'); await reply('n1'); await ask('two', 'p', 'n2'); await reply('n2');
     log.length = 0;
-    loader.ask({ name: 'one again', urls: { picture: 'p', numbers: 'n1' } });
+    loader.load({ name: 'one again', urls: { picture: 'p', numbers: 'n1' } });
     return [log, asked];"""
     log, asked = play(body)
     assert log == [["one again", ["p", "n1"]], "shown"], "without a moment of waiting in between"
@@ -120,7 +120,7 @@ def test_what_the_server_refuses_is_asked_for_by_hand(play: Run, reason: str) ->
     await ask('one', 'p');
     for (let i = 0; i < 4; i++) { await fail('p', given.reason); if (i < 3) await resume(); }
     const { length } = pauses; const said = [...log]; log.length = 0;
-    loader.again(); await tick(); await reply('p'); loader.again(); await tick();
+    loader.retry(); await tick(); await reply('p'); loader.retry(); await tick();
     return [said, length, log];"""
     said, pauses, after = play(body, reason=reason)
     assert said == ["loading", *(["stale"] if reason == "gone" else []), f"failed: picture {reason}"]
@@ -144,7 +144,7 @@ def test_nothing_arrives_after_the_end(play: Run) -> None:
 def test_what_two_views_want_is_fetched_once_and_outlives_one_of_them(play: Run) -> None:
     body = """
     const other = make();
-    await ask('one', 'p'); other.ask({ name: 'other', urls: { picture: 'p' } });
+    await ask('one', 'p'); other.load({ name: 'other', urls: { picture: 'p' } });
     other.stop(); await tick(); await reply('p');
     return [asked, given_up, log];"""
     assert play(body) == [["p"], [], ["loading", "loading", ["one", ["p"]], "shown"]]
@@ -249,10 +249,10 @@ const values = () => sent.map(({ value }) => value); const received = () => sent
 
 def test_a_late_reply_moves_nothing_back(run: Run) -> None:
     body = """
-    const known = [reports.answeredBy(0), reports.answeredBy(undefined)];
-    reports.make('a'); const first = received(); const waiting = reports.answeredBy(0);
+    const known = [reports.acknowledgedBy(0), reports.acknowledgedBy(undefined)];
+    reports.make('a'); const first = received(); const waiting = reports.acknowledgedBy(0);
     reports.make('b');
-    return [known, waiting, received() > first, [first, received(), received() + 1000].map((n) => reports.answeredBy(n)),
+    return [known, waiting, received() > first, [first, received(), received() + 1000].map((n) => reports.acknowledgedBy(n)),
     values()];"""
     assert run(CHOICES, CLOCK + body) == [[True, True], False, True, [False, True, True], ["a", "b"]]
 
@@ -260,12 +260,12 @@ def test_a_late_reply_moves_nothing_back(run: Run) -> None:
 def test_a_held_key_asks_once_and_what_waits_is_sent_first(run: Run) -> None:
     body = """
     for (const value of ['a', 'b', 'c']) { reports.make(value, 200); pass(50); }
-    const held = [values(), reports.answeredBy(1e15)];
+    const held = [values(), reports.acknowledgedBy(1e15)];
     pass(200); const after = values();
     reports.make('d', 200); reports.flush(); pass(500);
     const flushed = values();
     reports.make('e', 200); reports.drop(); pass(500);
-    return [held, after, flushed, values(), reports.answeredBy(received())];"""
+    return [held, after, flushed, values(), reports.acknowledgedBy(received())];"""
     assert run(CHOICES, CLOCK + body) == [[[], False], ["c"], ["c", "d"], ["c", "d"], True]
 
 
@@ -274,9 +274,9 @@ def test_a_choice_in_a_linked_picture_is_not_moved_back_either(run: Run) -> None
     const linked = new Reports(() => {});
     reports.make('a'); const before = received();
     const stamp = reports.make('b'); linked.follow(stamp);
-    const late = linked.answeredBy(before);
+    const late = linked.acknowledgedBy(before);
     reports.make('c');
-    return [late, linked.answeredBy(received())];"""
+    return [late, linked.acknowledgedBy(received())];"""
     assert run(CHOICES, CLOCK + body) == [False, True]
 
 
@@ -366,11 +366,11 @@ def test_only_the_clean_up_of_the_last_call_ends_the_view(run: Run) -> None:
 def test_the_microscopes_state_follows_answers_and_no_late_reply(run: Run) -> None:
     body = """
     const state = new MicroscopeState(reports);
-    state.take(0, { token: 'cls', layer: 3 }); const first = state.current.token;
+    state.accept(0, { token: 'cls', layer: 3 }); const first = state.current.token;
     state.change({ token: 'r1c1' }); const before = received(); state.change({ token: 'r2c2' });
-    state.take(before, { token: 'r1c1' }); const waiting = state.current.token;
-    pass(200); state.take(before, { token: 'r1c1' }); const late = state.current.token;
-    state.take(received(), { token: 'r9c9' });
+    state.accept(before, { token: 'r1c1' }); const waiting = state.current.token;
+    pass(200); state.accept(before, { token: 'r1c1' }); const late = state.current.token;
+    state.accept(received(), { token: 'r9c9' });
     return [first, waiting, late, state.current.token, values().map(({ token }) => token), state.current.head];"""
     imports = CHOICES + 'import { MicroscopeState } from "./core/state.js";\n'
     found = run(imports, CLOCK + body)

@@ -41,9 +41,9 @@ const host = { words: {}, memory: {}, resolve: (url, signal) => { asked.push(sig
   report: (value) => reported.push(value), stale: () => {} };
 class Square extends View {
   constructor(parent) {
-    super(host); this.drawn = 0; this.show(parent, new Node('section')); this.until(() => reported.push('until'));
+    super(host); this.drawn = 0; this.show(parent, new Node('section')); this.onDestroy(() => reported.push('destroyed'));
   }
-  update(data) { this.given = data; this.loader.ask({ urls: { picture: data }, data }); }
+  update(data) { this.given = data; this.loader.load({ urls: { picture: data }, data }); }
   draw() { this.drawn += 1; }
 }
 """
@@ -68,7 +68,7 @@ def test_nothing_of_a_view_goes_on_after_it(run: Run) -> None:
         "size": [640, 800],
         "shown": [1, 1, [False], True],
         "after": [0, 1, [True]],
-        "reported": ["until"],
+        "reported": ["destroyed"],
         "going": [],
     }
 

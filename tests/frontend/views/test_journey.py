@@ -10,7 +10,7 @@ import pytest
 from tests.frontend.conftest import Run
 from vitviz.frontend import STYLES
 
-TIMELINE = 'import { eased, linesFor, staggered, Timeline } from "./core/timeline.js";\n'
+TIMELINE = 'import { eased, sequenceLines, staggered, Timeline } from "./core/timeline.js";\n'
 
 
 def test_the_playhead_takes_each_step_its_time(run: Run) -> None:
@@ -82,7 +82,7 @@ def test_lines_are_as_large_as_they_fit(run: Run, grid: tuple[int, int], width: 
     gap = 5
     found = run(
         TIMELINE,
-        "return linesFor(given.grid, given.width, given.height, given.gap);",
+        "return sequenceLines(given.grid, given.width, given.height, given.gap);",
         grid=grid,
         width=width,
         height=height,
@@ -128,25 +128,25 @@ def test_a_film_that_is_put_on_the_page_again_goes_on_where_it_was(run: Run) -> 
 
 
 def test_rows_are_computed_once_for_all_heads_and_kept_within_their_bytes(run: Run) -> None:
-    imports = 'import { KeptRows } from "./core/weights.js";\n'
+    imports = 'import { RowCache } from "./core/weights.js";\n'
     body = """
     const asked = [];
     const row = (token) => { asked.push(token); return Float32Array.from([token, 1, 2, token + 2, 3, 6]); };
-    const rows = new KeptRows({ heads: 2, keys: 3, row }, 2 * 4 * 9);  // two rows: two heads and their mean, of three keys
+    const rows = new RowCache({ heads: 2, keys: 3, row }, 2 * 4 * 9);  // two rows: two heads and their mean, of three keys
     const first = [rows.of(5), rows.of(5, 0), rows.of(5, 1)].map((values) => [...values]);
     for (const token of [7, 5, 8, 7, 5]) rows.of(token);
     return [first, asked];"""
     first, asked = run(imports, body)
     assert first == [[6, 2, 4], [5, 1, 2], [7, 3, 6]]
     assert asked == [5, 7, 8, 5]  # 8 took the place of the oldest, 5
-    body = "return [...new KeptRows({ heads: 1, keys: 2, row: () => Float32Array.of(3, 4) }, 0).of(0)];"
+    body = "return [...new RowCache({ heads: 1, keys: 2, row: () => Float32Array.of(3, 4) }, 0).of(0)];"
     assert run(imports, body) == [3, 4]  # the row that is asked about, however large it is
 
 
-ANSWERS = """
-import { JourneyAnswers } from "./views/journey_answers.js";
-const answers = (layers, rest) => Object.assign(new JourneyAnswers(), {
-  shown: { data: { layers, follow: "r1c1", mapped: "r1c1" } }, held: null, hovered: null, open: 0, layers, ...rest });
+DATA = """
+import { JourneyData } from "./views/journey_data.js";
+const dataOf = (layers, rest) => Object.assign(new JourneyData(), {
+  shown: { data: { layers, follow: "r1c1", mapped: "r1c1" } }, pinned: null, hovered: null, open: 0, layers, ...rest });
 """
 
 
@@ -155,17 +155,17 @@ def test_where_shares_of_one_token_came_the_pointer_asks_about_that_one(run: Run
     body = """
     const [shares, any] = [[{ any: false, rows: null, values: [1, 2] }], [{ any: true }]];
     const ask = (layers, rest) => {
-      const it = answers(layers, rest);
+      const it = dataOf(layers, rest);
       return [it.queryIn(0), it.targetOf(it.queryIn(0))];
     };
-    const pointed = answers(shares, { hovered: "r0c3" });
+    const pointed = dataOf(shares, { hovered: "r0c3" });
     return [
       ask(shares, {}), ask(shares, { hovered: "r0c3" }), ask(shares, { hovered: "r1c1" }),
-      ask(shares, { held: "r2c2", hovered: "r0c3" }),
-      ask(any, { hovered: "r0c3" }), ask(any, { held: "r2c2", hovered: "r0c3" }),
+      ask(shares, { pinned: "r2c2", hovered: "r0c3" }),
+      ask(any, { hovered: "r0c3" }), ask(any, { pinned: "r2c2", hovered: "r0c3" }),
       pointed.shares(0, pointed.queryIn(0)), pointed.shares(0, "r0c3"),
     ];"""
-    assert run(ANSWERS, body) == [
+    assert run(DATA, body) == [
         ["r1c1", None],
         ["r1c1", "r0c3"],
         ["r1c1", None],
@@ -181,7 +181,7 @@ def test_too_large_a_model_answers_the_pointer_in_the_layer_on_the_screen(run: R
     body = """
     const layers = [0, 1].map((i) => ({ any: false, url: `shares ${i}`, rows: `rows ${i}` }));
     const fetched = [];
-    const it = answers([0, 1].map(() => ({ rows: null, values: [1] })), {
+    const it = dataOf([0, 1].map(() => ({ rows: null, values: [1] })), {
       hovered: "r0c3", host: { resolve: (url) => { fetched.push(url); return new Promise(() => {}); }, stale() {} },
       timeline: { playing: false, layer: 1 }, repaint() {} });
     it.shown.data.layers = layers;
@@ -194,7 +194,7 @@ def test_too_large_a_model_answers_the_pointer_in_the_layer_on_the_screen(run: R
     it.loadPointed();  // of another layer: the first is let go
     await new Promise((done) => setTimeout(done));
     return [fetched, before, after, it.layers[0].rows];"""
-    fetched, before, after, left = run(ANSWERS, body)
+    fetched, before, after, left = run(DATA, body)
     assert fetched == ["rows 0", "rows 1"]
     assert before == "r1c1" and after == ["r0c3", "r1c1", "r1c1"]  # the layers stay with the token of all layers
     assert left is None

@@ -10,24 +10,24 @@ import torch
 
 import vitviz
 from vitviz.samples import load_sample
-from vitviz.ui.components.journey import LARGEST_UPLOAD, Act, JourneyView, SentPhotograph
+from vitviz.ui.components.journey import LARGEST_UPLOAD, Action, JourneyView, SentPhotograph
 from vitviz.ui.compute import loading
 
 
 @pytest.mark.parametrize(
     ("report", "view"),
     [
-        ({"held": None, "mask": []}, JourneyView()),
-        ({"held": "r3c5", "mask": [7, 2, 2], "layer": 4}, JourneyView("r3c5", (2, 7))),
-        ({"held": "cls", "mask": [255]}, JourneyView("cls", (255,))),
-        ({"held": "x" * 10_000, "mask": []}, None),
-        ({"held": 3, "mask": []}, None),
-        ({"held": "cls", "mask": [256]}, None),
-        ({"held": "cls", "mask": [-1]}, None),
-        ({"held": "cls", "mask": [True]}, None),
-        ({"held": "cls", "mask": [1.5]}, None),
-        ({"held": "cls", "mask": "1,2"}, None),
-        ({"held": "cls"}, None),
+        ({"pinned": None, "mask": []}, JourneyView()),
+        ({"pinned": "r3c5", "mask": [7, 2, 2], "layer": 4}, JourneyView("r3c5", (2, 7))),
+        ({"pinned": "cls", "mask": [255]}, JourneyView("cls", (255,))),
+        ({"pinned": "x" * 10_000, "mask": []}, None),
+        ({"pinned": 3, "mask": []}, None),
+        ({"pinned": "cls", "mask": [256]}, None),
+        ({"pinned": "cls", "mask": [-1]}, None),
+        ({"pinned": "cls", "mask": [True]}, None),
+        ({"pinned": "cls", "mask": [1.5]}, None),
+        ({"pinned": "cls", "mask": "1,2"}, None),
+        ({"pinned": "cls"}, None),
         ("cls", None),
         (None, None),
     ],
@@ -37,15 +37,18 @@ def test_a_view_is_taken_where_it_makes_sense(report: object, view: JourneyView 
 
 
 @pytest.mark.parametrize(
-    ("report", "act"),
+    ("report", "action"),
     [
-        ({"kind": "image", "id": "coffee"}, Act("image", "coffee")),
+        ({"kind": "image", "id": "coffee"}, Action("image", "coffee")),
         ({"kind": "image", "id": 3}, None),
         (
-            {"kind": "page", "page": "microscope", "layer": 3, "held": "r1c2"},
-            Act("page", "microscope", 3, None, "r1c2"),
+            {"kind": "page", "page": "microscope", "layer": 3, "pinned": "r1c2"},
+            Action("page", "microscope", 3, None, "r1c2"),
         ),
-        ({"kind": "page", "page": "microscope", "layer": 3, "head": 5, "held": None}, Act("page", "microscope", 3, 5)),
+        (
+            {"kind": "page", "page": "microscope", "layer": 3, "head": 5, "pinned": None},
+            Action("page", "microscope", 3, 5),
+        ),
         ({"kind": "page", "page": "microscope", "layer": -1}, None),
         ({"kind": "page", "page": "microscope", "layer": 0, "head": "all"}, None),
         ({"kind": "page", "page": ["x"], "layer": 0}, None),
@@ -53,19 +56,19 @@ def test_a_view_is_taken_where_it_makes_sense(report: object, view: JourneyView 
         ([], None),
     ],
 )
-def test_an_act_is_taken_where_it_makes_sense(report: object, act: Act | None) -> None:
-    assert Act.reported(report) == act
+def test_an_action_is_taken_where_it_makes_sense(report: object, action: Action | None) -> None:
+    assert Action.reported(report) == action
 
 
 def test_an_upload_is_its_bytes_and_what_was_done_to_it() -> None:
     data = base64.b64encode(b"photograph").decode()
     report = {"kind": "upload", "name": "cat.jpg", "data": data, "scaled": [8000, 6000]}
-    assert Act.reported(report) == Act("upload", upload=SentPhotograph("cat.jpg", b"photograph", (8000, 6000)))
-    assert Act.reported({**report, "scaled": None}) == Act(
+    assert Action.reported(report) == Action("upload", upload=SentPhotograph("cat.jpg", b"photograph", (8000, 6000)))
+    assert Action.reported({**report, "scaled": None}) == Action(
         "upload", upload=SentPhotograph("cat.jpg", b"photograph", None)
     )
     for wrong in ({"data": "*"}, {"data": 3}, {"name": None}, {"data": "A" * (2 * LARGEST_UPLOAD)}):
-        assert Act.reported({**report, **wrong}) is None
+        assert Action.reported({**report, **wrong}) is None
 
 
 def test_what_is_hidden_takes_one_pass_for_trace_and_readings(app) -> None:

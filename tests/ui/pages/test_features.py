@@ -15,7 +15,7 @@ import vitviz
 from vitviz.analysis.features import PatchFeatures
 from vitviz.analysis.masks import refine_labels
 from vitviz.draw.objects import colour_of
-from vitviz.ui.components.features import AskedPatch
+from vitviz.ui.components.features import SourcePatch
 from vitviz.ui.compute import images
 from vitviz.ui.pages.features import PAGE
 from vitviz.ui.pages.features import page as shown_page
@@ -66,7 +66,7 @@ def vectors(maps, facet: str = "key", layer: int = LAST):
 def test_both_photographs_send_their_vectors(app, maps, facet, layer):
     shown = app("features", facet=facet, layer=str(layer))
     sent = figure(shown)
-    assert not shown.wrong and sent["mode"] == "alike" and not sent["asked"]["chosen"]
+    assert not shown.wrong and sent["mode"] == "alike" and not sent["source"]["chosen"]
     assert [each["title"] for each in sent["pictures"]] == ["Motorcycle", "Fire engine"]
     for each, own in zip(sent["pictures"], vectors(maps, facet, layer), strict=True):
         assert (each["rows"], each["cols"]) == own.layout.grid
@@ -83,13 +83,13 @@ def test_pairs_are_each_others_nearest(app, maps):
 
 def test_a_patch_is_kept_for_all_pages_and_one_of_the_second_for_this(app):
     shown = app("features", pin="r3c4")
-    assert figure(shown)["asked"] == {"picture": 0, "cell": "r3c4", "chosen": True}
+    assert figure(shown)["source"] == {"picture": 0, "cell": "r3c4", "chosen": True}
     there = app("features", pin="r3c4", there="r1c2")
-    assert figure(there)["asked"] == {"picture": 1, "cell": "r1c2", "chosen": True}
+    assert figure(there)["source"] == {"picture": 1, "cell": "r1c2", "chosen": True}
     grids = [(16, 16), (3, 4)]
-    assert AskedPatch.reported({"picture": 1, "cell": "r2c3"}, grids) == AskedPatch(1, "r2c3", True)
+    assert SourcePatch.reported({"picture": 1, "cell": "r2c3"}, grids) == SourcePatch(1, "r2c3", True)
     for nonsense in ({"picture": 2, "cell": "r0c0"}, {"picture": 1, "cell": "r3c0"}, {"cell": "r0c0"}, "r0c0", 3):
-        assert AskedPatch.reported(nonsense, grids) is None
+        assert SourcePatch.reported(nonsense, grids) is None
 
 
 @pytest.mark.parametrize("foreground", ["all", "object"])

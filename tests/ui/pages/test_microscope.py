@@ -37,7 +37,7 @@ def test_a_link_reaches_the_microscope(app: Any) -> None:
     assert not shown.wrong
     assert words.PAGE.question in shown.text
     data = json.loads(sent(shown))
-    assert data["asked"]["selection"] == asdict(VIEW)
+    assert data["view"] == asdict(VIEW)
     assert sorted(data["layers"]) == ["2", "3", "4"]
     assert data["num_layers"] == 12
 
@@ -48,7 +48,7 @@ def test_numbers_stay_behind_addresses_and_nothing_is_sent_twice(app: Any) -> No
     assert len(first) < 1500
     data = json.loads(first)
     assert sorted(data["layers"]) == ["10", "11"], "the last layer has one neighbour"
-    assert data["asked"]["selection"]["token"] is None
+    assert data["view"]["token"] is None
     shown.at.run()
     assert sent(shown) == first
 
@@ -56,7 +56,7 @@ def test_numbers_stay_behind_addresses_and_nothing_is_sent_twice(app: Any) -> No
 def test_a_query_that_is_no_token_pins_nothing(app: Any) -> None:
     shown = app("microscope", query="mean")
     assert not shown.wrong
-    assert json.loads(sent(shown))["asked"]["selection"]["token"] is None
+    assert json.loads(sent(shown))["view"]["token"] is None
 
 
 def test_what_is_chosen_survives_the_way_through_the_url(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ export function step(layout, token, rowStep, colStep) {
 
 // The token at the same place in another layout: a prefix token by its name, a patch by where its centre lies.
 // -1 where the other layout has no such prefix token.
-export function sameplace(from, token, to) {
+export function tokenAtSamePlace(from, token, to) {
   const cell = cellOf(from, token);
   if (!cell) return to.prefix.indexOf(from.prefix[token]);
   const [row, col] = cell.map((index, axis) => Math.floor(((index + 0.5) / from.grid[axis]) * to.grid[axis]));
@@ -92,7 +92,7 @@ export function placeOf(cell, [rows, cols]) {
   return cell && [(cell[0] + 0.5) / rows, (cell[1] + 0.5) / cols];
 }
 
-export function cellThere(place, [rows, cols]) {
+export function cellAtPlace(place, [rows, cols]) {
   return place && [Math.min(Math.floor(place[0] * rows), rows - 1), Math.min(Math.floor(place[1] * cols), cols - 1)];
 }
 

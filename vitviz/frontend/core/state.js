@@ -2,7 +2,7 @@
 // it had received by then, from any component of the page. What is chosen: a value, cells that are painted, the microscope's state.
 // No DOM.
 
-const REST_MS = 60; // after the last stroke, so that several quick ones ask once
+const DEBOUNCE_MS = 60; // after the last stroke, so that several quick ones ask once
 
 let last = 0; // largest number given in this module
 
@@ -52,7 +52,7 @@ export class Reports {
   }
 
   // Whether a reply that goes with `received` knows of everything that was chosen here.
-  answeredBy(received) {
+  acknowledgedBy(received) {
     return this.pending === null && (received ?? 0) >= this.number;
   }
 }
@@ -66,7 +66,7 @@ export class Mask {
 
   // What Python holds, as it was when Python had received the report number `received`.
   show(cells, received) {
-    if (this.stroke === null && this.reports.answeredBy(received)) this.cells = new Set(cells);
+    if (this.stroke === null && this.reports.acknowledgedBy(received)) this.cells = new Set(cells);
   }
 
   // A stroke paints where its first cell was clear, and clears where it was painted.
@@ -88,7 +88,7 @@ export class Mask {
     this.stroke = null;
     this.changed();
     const cells = [...this.cells].sort((one, other) => one - other);
-    this.reports.make(cells, REST_MS);
+    this.reports.make(cells, DEBOUNCE_MS);
   }
 
   // The stroke was none: two fingers came to zoom.
@@ -134,7 +134,7 @@ export function cellsBetween(from, to, [rows, cols]) {
 }
 
 // The state of the microscope: what is being looked at, and how. Small enough to be sent to Python whole.
-export const RESTING = {
+export const INITIAL = {
   token: null, // the pinned token's name: "r3c5", "cls", "reg0"; null when nothing is pinned
   layer: 0,
   head: "all", // "all", "mean" or a number
@@ -149,13 +149,13 @@ const REPORT_AFTER_MS = 150;
 
 export class MicroscopeState {
   constructor(reports) {
-    this.current = { ...RESTING };
+    this.current = { ...INITIAL };
     this.reports = reports;
   }
 
   // selection: Python's, as it was when Python had received the choice number `received`; older ones are passed over.
-  take(received, selection) {
-    if (this.reports.answeredBy(received)) this.current = { ...RESTING, ...selection };
+  accept(received, selection) {
+    if (this.reports.acknowledgedBy(received)) this.current = { ...INITIAL, ...selection };
   }
 
   // The browser's own change. The first of a burst is reported at once, and then no more than one in REPORT_AFTER_MS: a held

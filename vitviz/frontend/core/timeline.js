@@ -33,7 +33,7 @@ export class Timeline {
   }
 
   // All layers have run, and the answer is still to come.
-  get brink() {
+  get beforeAnswer() {
     return this.end - 1e-3;
   }
 
@@ -130,7 +130,7 @@ export function eased(t) {
 
 // The largest square cells in which the patches of a grid fill lines of a given width, each line with a second row of the same height
 // for positions. Whole rows of the grid stand in a line where that costs little. -> { size, columns, lines, height } in CSS pixels
-export function linesFor([rows, cols], width, height, gap) {
+export function sequenceLines([rows, cols], width, height, gap) {
   const count = rows * cols;
   const fit = (columns) => {
     const size = Math.min(LARGEST_CELL, width / columns);

@@ -160,7 +160,7 @@ export function meanOfHeads(values, heads) {
 }
 
 // The rows of a layer that were asked for last, every head's and their mean, within a number of bytes; the last one in any case.
-export class KeptRows {
+export class RowCache {
   constructor(weights, bytes) {
     Object.assign(this, { weights, most: Math.max(1, Math.floor(bytes / (4 * (weights.heads + 1) * weights.keys))), rows: new Map() });
   }
@@ -186,7 +186,7 @@ export function layouts(weights, direction) {
 }
 
 // source: a token of layouts().source. view: { direction, measure, scale, shared }.
-export class Answer {
+export class AttentionMaps {
   constructor(weights, source, view) {
     const weighted = view.measure === "value" && weights.hasValueNorm;
     this.heads = weights.heads;
@@ -234,7 +234,7 @@ export class PatchVectors {
   }
 
   // The cosine similarity of every patch here with patch `index` of `other`: Float32Array (patches).
-  likeness(index, other = this) {
+  similarities(index, other = this) {
     const out = new Float32Array(this.count);
     const own = other.values.subarray(index * other.width, (index + 1) * other.width);
     dots(own, this.values, 0, 1, out, 0, this.count);

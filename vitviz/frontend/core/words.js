@@ -45,24 +45,24 @@ export class Words {
     return this.format(direction === "by" ? "verb_by" : "verb_at");
   }
 
-  strongest(answer, head) {
-    return this.format("strongest", { strongest: this.#strongestNames(answer, head), head: this.head(head) });
+  strongest(maps, head) {
+    return this.format("strongest", { strongest: this.#strongestNames(maps, head), head: this.head(head) });
   }
 
   // The exact weight of one target, its rank, and what of: "0.04123, rank 2 of 257 (head 3)"
-  value(answer, head, target) {
-    const values = answer.of(head);
+  value(maps, head, target) {
+    const values = maps.of(head);
     const blanks = { value: number(values[target], 4), rank: rankOf(values, target), count: values.length };
-    return this.format("value", { ...blanks, token: this.token(answer.layouts.target, target), head: this.head(head) });
+    return this.format("value", { ...blanks, token: this.token(maps.layouts.target, target), head: this.head(head) });
   }
 
   // The text alternative of the microscope's picture.
-  alternative(answer, view, pinned) {
-    const [rows, cols] = answer.layouts.source.grid;
+  alternative(maps, view, pinned) {
+    const [rows, cols] = maps.layouts.source.grid;
     const blanks = {
-      source: this.token(answer.layouts.source, answer.source),
+      source: this.token(maps.layouts.source, maps.source),
       verb: this.verb(view.direction),
-      strongest: this.#strongestNames(answer, view.head),
+      strongest: this.#strongestNames(maps, view.head),
       head: this.head(view.head),
       layer: view.layer,
     };
@@ -70,10 +70,10 @@ export class Words {
   }
 
   // "row 3, column 6 (0.0412), class token (0.0310) and row 4, column 6 (0.0207)"
-  #strongestNames(answer, head) {
-    const values = answer.of(head);
+  #strongestNames(maps, head) {
+    const values = maps.of(head);
     const names = strongest(values, 3).map((token) =>
-      this.format("named_value", { token: this.token(answer.layouts.target, token), value: number(values[token]) }),
+      this.format("named_value", { token: this.token(maps.layouts.target, token), value: number(values[token]) }),
     );
     if (names.length < 2) return names.join("");
     return this.format("and", { several: names.slice(0, -1).join(", "), last: names.at(-1) });

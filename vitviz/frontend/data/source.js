@@ -122,7 +122,7 @@ const SLOW_MS = 10000;
 const STALE_EVERY_MS = 4000; // otherwise a store that is too small for the page would make Python run without end
 
 export class Loader {
-  // arrived(question, payloads): all of it is here, `payloads` by the names of `question.urls`.
+  // arrived(request, payloads): all of it is here, `payloads` by the names of `request.urls`.
   // changed(): `state` is another: "idle", "loading", "shown" or "failed"; then `error` says why and `missing` names the url.
   // stale(): the server no longer has something, and Python is to offer it anew.
   // wait(ms, signal) -> Promise, at the end of a pause or when it is cut short.
@@ -132,62 +132,62 @@ export class Loader {
     this.staleAt = -Infinity;
     this.error = null;
     this.missing = null;
-    this.number = 0; // of the question asked last
+    this.number = 0; // of the request asked last
     this.lease = null; // ends the use of what is shown
-    this.asked = null; // { question, controller } of the question that is being answered
+    this.current = null; // { request, controller } of the request that is being answered
   }
 
-  // question: { urls: { name: url or null }, ... }. A url that is undefined is one that Python has yet to give: the question is
-  // loading until it is asked again with it. A question with the same urls as the last is answered from what is here.
-  ask(question) {
+  // request: { urls: { name: url or null }, ... }. A url that is undefined is one that Python has yet to give: the request is
+  // loading until it is asked again with it. A request with the same urls as the last is answered from what is here.
+  load(request) {
     const controller = new AbortController();
-    const before = this.asked;
-    const same = before !== null && sameUrls(before.question, question);
+    const before = this.current;
+    const same = before !== null && sameUrls(before.request, request);
     this.number += 1;
-    this.asked = { question, controller };
-    const names = Object.keys(question.urls).filter((name) => question.urls[name]);
-    const open = Object.values(question.urls).includes(undefined);
-    const found = Object.fromEntries(names.map((name) => [name, this.source.ready(question.urls[name])]));
+    this.current = { request, controller };
+    const names = Object.keys(request.urls).filter((name) => request.urls[name]);
+    const open = Object.values(request.urls).includes(undefined);
+    const found = Object.fromEntries(names.map((name) => [name, this.source.ready(request.urls[name])]));
     if (!open && names.every((name) => found[name])) {
-      for (const name of names) this.source.load(question.urls[name], controller.signal).catch(() => {}); // now in use
-      this.#arrive(found);
+      for (const name of names) this.source.load(request.urls[name], controller.signal).catch(() => {}); // now in use
+      this.#loaded(found);
     } else {
       // While the same is tried once more, what failed stays on the screen.
-      this.#turn(same && this.state === "failed" ? "failed" : "loading");
+      this.#setState(same && this.state === "failed" ? "failed" : "loading");
       if (!open) this.#attempts(this.number, names, controller);
     }
     if (before && before.controller !== this.lease) before.controller.abort(); // after its payloads have been taken over
   }
 
-  // The same question once more, without waiting for the end of a pause.
-  again() {
-    if (!this.asked || this.state === "shown") return;
+  // The same request once more, without waiting for the end of a pause.
+  retry() {
+    if (!this.current || this.state === "shown") return;
     this.state = "idle";
-    this.ask(this.asked.question);
+    this.load(this.current.request);
   }
 
   stop() {
     this.number += 1;
-    this.asked?.controller.abort();
+    this.current?.controller.abort();
     this.lease?.abort();
-    this.asked = this.lease = null;
+    this.current = this.lease = null;
   }
 
   async #attempts(number, names, controller) {
-    const { question } = this.asked;
+    const { request } = this.current;
     const { signal } = controller;
     for (let attempt = 0; ; attempt++) {
-      const loads = names.map((name) => this.#load(name, question.urls[name], signal));
+      const loads = names.map((name) => this.#loadOne(name, request.urls[name], signal));
       const results = await Promise.allSettled(loads);
       if (number !== this.number) return;
       const failed = results.find(({ status }) => status === "rejected");
-      if (!failed) return this.#arrive(Object.fromEntries(results.map(({ value }) => value)));
+      if (!failed) return this.#loaded(Object.fromEntries(results.map(({ value }) => value)));
       const { error, name } = failed.reason;
-      if (error.reason === "gone") this.#sayStale();
+      if (error.reason === "gone") this.#reportStale();
       if (attempt >= PAUSES_MS.length) {
         this.error = error;
         this.missing = name;
-        this.#turn("failed");
+        this.#setState("failed");
         if (error.reason !== "network") return;
       }
       await this.wait(PAUSES_MS[attempt] ?? SLOW_MS, signal);
@@ -195,7 +195,7 @@ export class Loader {
     }
   }
 
-  async #load(name, url, signal) {
+  async #loadOne(name, url, signal) {
     try {
       return [name, await this.source.load(url, signal)];
     } catch (error) {
@@ -203,25 +203,25 @@ export class Loader {
     }
   }
 
-  #sayStale() {
+  #reportStale() {
     const now = performance.now();
     if (now - this.staleAt < STALE_EVERY_MS) return;
     this.staleAt = now;
     this.stale();
   }
 
-  #arrive(payloads) {
-    const { question, controller } = this.asked;
+  #loaded(payloads) {
+    const { request, controller } = this.current;
     const before = this.lease;
     this.lease = controller;
     this.error = this.missing = null;
     this.state = "shown";
-    this.arrived(question, payloads);
+    this.arrived(request, payloads);
     this.changed();
     if (before !== controller) before?.abort();
   }
 
-  #turn(state) {
+  #setState(state) {
     this.state = state;
     if (state !== "failed") this.error = this.missing = null;
     this.changed();

@@ -36,7 +36,7 @@ class StreamlitHost {
   }
 
   // Streamlit calls again with other data and with another theme.
-  take(component) {
+  update(component) {
     this.component = component;
     this.colours = null;
     const key = component.data?.key;
@@ -78,32 +78,32 @@ class StreamlitHost {
 
 // Red, green and blue of a colour as style sheets have it.
 function bytesOf(colour) {
-  const pen = document.createElement("canvas").getContext("2d");
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, 1, 1);
-  return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  const context = document.createElement("canvas").getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
 }
 
-// -> a component's default export: one view for each place on the page. Each call returns its clean-up, and Streamlit runs that of
+// -> a component's default export: one view for each mounted on the page. Each call returns its clean-up, and Streamlit runs that of
 // a call it has overtaken by another one: only the clean-up of the last call ends the view.
 export function component(mount, words) {
-  const places = new WeakMap(); // the node Streamlit gave us -> { view, host, calls }
+  const mounts = new WeakMap(); // the node Streamlit gave us -> { view, host, calls }
   return (streamlit) => {
     const { parentElement } = streamlit;
-    let place = places.get(parentElement);
-    if (!place) {
+    let mounted = mounts.get(parentElement);
+    if (!mounted) {
       const host = new StreamlitHost(parentElement, words);
-      place = { host, view: null, calls: 0 };
-      places.set(parentElement, place);
+      mounted = { host, view: null, calls: 0 };
+      mounts.set(parentElement, mounted);
     }
-    const call = ++place.calls;
-    place.host.take(streamlit);
-    place.view ??= mount(parentElement, place.host);
-    place.view.update(streamlit.data);
+    const call = ++mounted.calls;
+    mounted.host.update(streamlit);
+    mounted.view ??= mount(parentElement, mounted.host);
+    mounted.view.update(streamlit.data);
     return () => {
-      if (call !== place.calls || places.get(parentElement) !== place) return;
-      place.view.destroy();
-      places.delete(parentElement);
+      if (call !== mounted.calls || mounts.get(parentElement) !== mounted) return;
+      mounted.view.destroy();
+      mounts.delete(parentElement);
     };
   };
 }

@@ -42,10 +42,10 @@ export class Chips {
     this.node.hidden = !chips.length;
   }
 
-  // look(name) -> { pressed, asked, read, value: { text, colour, ink } }, all but the first where there are such
-  paint(look) {
+  // stateOf(name) -> { pressed, asked, read, value: { text, colour, ink } }, all but the first where there are such
+  paint(stateOf) {
     for (const chip of this.node.children) {
-      const { pressed, asked = false, read = false, value } = look(chip.dataset.token);
+      const { pressed, asked = false, read = false, value } = stateOf(chip.dataset.token);
       chip.classList.toggle("asked", asked);
       chip.classList.toggle("read", read);
       setAttribute(chip, "aria-pressed", pressed);
@@ -83,7 +83,7 @@ export class Controls {
   constructor(words, { change, blend, play }, firstBlend, memory) {
     const label = (key) => words.format(key);
     Object.assign(this, { words, change, memory });
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.layerName = element("output", { class: "layer-name" });
     this.layer = element("input", {
       type: "range", min: "0", "aria-label": label("layer_slider"), oninput: () => change({ layer: Number(this.layer.value) }),
@@ -135,7 +135,7 @@ export class Controls {
   update(view, numLayers, weights, playing) {
     const { words } = this;
     // With reduced motion preferred there is no playback, only steps.
-    this.play.hidden = numLayers < 2 || this.still.matches;
+    this.play.hidden = numLayers < 2 || this.reducedMotion.matches;
     setText(this.play, playing ? "❚❚" : "▶");
     setAttribute(this.play, "aria-label", words.format(playing ? "pause" : "play"));
     const heads = weights ? weights.heads : 0;

@@ -1,7 +1,7 @@
 // The page: its nodes, the size there is, and when to paint.
 
 const SHARPEST = 3; // more pixels for one CSS pixel cannot be distinguished
-const LOOK_EVERY_MS = 1000;
+const CHECK_EVERY_MS = 1000;
 
 // A node in short: element("button", { class: "chip", text: "class token", onclick }, child, child).
 export function element(tag, properties = {}, ...children) {
@@ -17,7 +17,7 @@ export function element(tag, properties = {}, ...children) {
 }
 
 // An SVG node.
-export function drawing(tag, attributes = {}, ...children) {
+export function svgElement(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   node.append(...children);
@@ -52,7 +52,7 @@ export function windowHeight() {
 export function watchSize(node, changed) {
   let width = null;
   let last = "";
-  const look = () => {
+  const check = () => {
     const now = [width, windowHeight(), pixelRatio()].join();
     if (width === null || now === last) return;
     last = now;
@@ -61,19 +61,19 @@ export function watchSize(node, changed) {
   };
   const observer = new ResizeObserver(([entry]) => {
     width = Math.floor(entry.contentRect.width);
-    look();
+    check();
   });
   observer.observe(node);
   // A change of the ratio alone: the box in screen pixels is given where it is known, and the media query where it is not. Chromium
   // gives neither where the ratio is set for a window whose size stays (its emulation of screens does so): reading it costs nothing.
-  const timer = setInterval(look, LOOK_EVERY_MS);
-  const screen = new ResizeObserver(look);
+  const timer = setInterval(check, CHECK_EVERY_MS);
+  const screen = new ResizeObserver(check);
   try {
     screen.observe(node, { box: "device-pixel-content-box" });
   } catch {
     screen.disconnect();
   }
-  window.addEventListener("resize", look);
+  window.addEventListener("resize", check);
   let query = null;
   const watchRatio = () => {
     query?.removeEventListener("change", ratioChanged);
@@ -82,22 +82,22 @@ export function watchSize(node, changed) {
   };
   const ratioChanged = () => {
     watchRatio();
-    look();
+    check();
   };
   watchRatio();
   return () => {
     clearInterval(timer);
     observer.disconnect();
     screen.disconnect();
-    window.removeEventListener("resize", look);
+    window.removeEventListener("resize", check);
     query.removeEventListener("change", ratioChanged);
   };
 }
 
 // One painting a frame, however often it is asked for.
-// -> ask(now): has `paint(false)` run in the next frame; with `now`, `paint(true)` at once, where this frame has not been painted for
-// already, so that a pointer's movement is answered without waiting for a frame. ask.stop(): never again.
-export function onceAFrame(paint) {
+// -> request(now): has `paint(false)` run in the next frame; with `now`, `paint(true)` at once, where this frame has not been painted for
+// already, so that a pointer's movement is answered without waiting for a frame. request.stop(): never again.
+export function oncePerFrame(paint) {
   let frame = 0;
   let due = false;
   let stopped = false;
@@ -106,7 +106,7 @@ export function onceAFrame(paint) {
     due = false;
     paint(now);
   };
-  const ask = (now = false) => {
+  const request = (now = false) => {
     due = true;
     if (now && !frame) painted(true);
     frame ||= requestAnimationFrame(() => {
@@ -114,9 +114,9 @@ export function onceAFrame(paint) {
       painted(false);
     });
   };
-  ask.stop = () => {
+  request.stop = () => {
     stopped = true;
     cancelAnimationFrame(frame);
   };
-  return ask;
+  return request;
 }

@@ -167,17 +167,17 @@ export class Keys {
 // Pictures of one group share a cursor: what is pointed at in one of them is marked in all. Places travel as shares of height and
 // width, so that grids may differ.
 export class SharedCursor {
-  // changed(news): called with what another member of the group sent.
+  // changed(message): called with what another member of the group sent.
   constructor(changed) {
     this.group = "";
     this.listen = ({ detail }) => {
-      if (this.group && detail.group === this.group && detail.from !== this) changed(detail.news);
+      if (this.group && detail.group === this.group && detail.from !== this) changed(detail.message);
     };
     window.addEventListener(SHARED, this.listen);
   }
 
-  send(news) {
-    if (this.group) window.dispatchEvent(new CustomEvent(SHARED, { detail: { group: this.group, from: this, news } }));
+  send(message) {
+    if (this.group) window.dispatchEvent(new CustomEvent(SHARED, { detail: { group: this.group, from: this, message } }));
   }
 
   destroy() {

@@ -4,41 +4,41 @@
 import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
-import { element, onceAFrame, setAttribute, setText, watchSize } from "./dom.js";
+import { element, oncePerFrame, setAttribute, setText, watchSize } from "./dom.js";
 
 const SPOKEN_MS = 400; // after the last change, so that a held key is spoken once
 const LABELLED_MS = 120; // after the last movement
 
-// A view of its own has `update(data)` for what Python sends, `take(question, payloads)` for what has arrived, and `draw(now)`.
+// A view of its own has `update(data)` for what Python sends, `onLoaded(request, payloads)` for what has arrived, and `draw(now)`.
 export class View {
   constructor(host) {
     this.host = host;
     this.words = new Words(host.words);
     this.given = null; // what Python sent last
-    this.shown = null; // what is on the screen, all of one question; null before and after failures
+    this.shown = null; // what is on the screen, all of one request; null before and after failures
     this.width = this.windowHeight = 0; // CSS pixels there are
-    this.gone = new AbortController();
+    this.controller = new AbortController();
     this.loader = new Loader(sourceOf(host), {
-      arrived: (question, payloads) => this.take(question, payloads),
-      changed: () => this.turn(),
+      arrived: (request, payloads) => this.onLoaded(request, payloads),
+      changed: () => this.showStatus(),
       stale: () => host.stale(),
     });
     this.reports = new Reports((value, number) => host.report(value, number));
-    this.status = new Status(this.words, () => this.loader.again());
+    this.status = new Status(this.words, () => this.loader.retry());
     this.announcer = new Announcer();
-    this.redraw = onceAFrame((now) => this.draw(now));
+    this.redraw = oncePerFrame((now) => this.draw(now));
   }
 
   // Puts it on the page. watched: the node whose width it has.
   show(parent, root, watched = root) {
     this.root = root;
     parent.append(root);
-    this.until(watchSize(watched, (size) => this.resize(size)));
+    this.onDestroy(watchSize(watched, (size) => this.resize(size)));
   }
 
   // Calls `stop` when the view goes.
-  until(stop) {
-    this.gone.signal.addEventListener("abort", () => stop());
+  onDestroy(stop) {
+    this.controller.signal.addEventListener("abort", () => stop());
   }
 
   resize({ width, windowHeight, spare }) {
@@ -47,7 +47,7 @@ export class View {
   }
 
   // The loader has another state.
-  turn() {
+  showStatus() {
     if (this.loader.state === "failed") this.shown = null;
     this.status.show(this.root, this.loader);
     this.redraw();
@@ -59,7 +59,7 @@ export class View {
   }
 
   destroy() {
-    this.gone.abort();
+    this.controller.abort();
     this.loader.stop();
     this.redraw.stop();
     this.reports.drop();
@@ -101,12 +101,12 @@ export class Announcer {
 
 // That something is loading, or what could not be fetched and how to ask once more.
 export class Status {
-  // again(): tries once more; done by itself, too, when the network is back.
-  constructor(words, again) {
-    Object.assign(this, { words, again });
+  // retry(): tries once more; done by itself, too, when the network is back.
+  constructor(words, retry) {
+    Object.assign(this, { words, retry });
     this.text = "";
     this.node = element("p", { class: "failure", role: "alert", hidden: true });
-    window.addEventListener("online", again);
+    window.addEventListener("online", retry);
   }
 
   // loader: a Loader. blanks: for the name of what is missing.
@@ -117,7 +117,7 @@ export class Status {
     if (text === this.text) return;
     this.text = text;
     this.node.hidden = !text;
-    const button = element("button", { type: "button", text: this.words.format("again"), onclick: () => this.again() });
+    const button = element("button", { type: "button", text: this.words.format("again"), onclick: () => this.retry() });
     this.node.replaceChildren(...(text ? [text, " ", button] : []));
   }
 
@@ -129,6 +129,6 @@ export class Status {
   }
 
   destroy() {
-    window.removeEventListener("online", this.again);
+    window.removeEventListener("online", this.retry);
   }
 }

@@ -30,21 +30,21 @@ export function unitOf(canvas) {
 }
 
 // The cleared canvas at that size. -> its context, in CSS pixels.
-export function penOf(canvas, width, height) {
+export function clearedContext(canvas, width, height) {
   sizeCanvas(canvas, width, height);
-  const pen = canvas.getContext("2d");
-  pen.setTransform(1, 0, 0, 1, 0, 0);
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
-  return pen;
+  const context = canvas.getContext("2d");
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
+  return context;
 }
 
 // `base` as a cleared canvas of as many pixels as `canvas`, for what lies under its marks. -> its context, in CSS pixels
-export function penUnder(base, canvas) {
+export function contextUnder(base, canvas) {
   [base.width, base.height] = [canvas.width, canvas.height];
-  const [pen, unit] = [base.getContext("2d"), unitOf(canvas)];
-  pen.setTransform(unit, 0, 0, unit, 0, 0);
-  return pen;
+  const [context, unit] = [base.getContext("2d"), unitOf(canvas)];
+  context.setTransform(unit, 0, 0, unit, 0, 0);
+  return context;
 }
 
 export function clearCanvas(canvas) {
@@ -52,16 +52,16 @@ export function clearCanvas(canvas) {
 }
 
 // The cleared box of a canvas that shows several things. -> its context, in CSS pixels from the box's corner; `restore` it afterwards.
-export function penIn(canvas, [x, y], width, height) {
-  const pen = canvas.getContext("2d");
+export function clippedContext(canvas, [x, y], width, height) {
+  const context = canvas.getContext("2d");
   const unit = unitOf(canvas);
-  pen.save();
-  pen.setTransform(unit, 0, 0, unit, x * unit, y * unit);
-  pen.beginPath();
-  pen.rect(0, 0, width, height);
-  pen.clip();
-  pen.clearRect(0, 0, width, height);
-  return pen;
+  context.save();
+  context.setTransform(unit, 0, 0, unit, x * unit, y * unit);
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.clip();
+  context.clearRect(0, 0, width, height);
+  return context;
 }
 
 // Marks over what is kept of a canvas: a move paints only where marks came or went.
@@ -132,14 +132,14 @@ export function tagBox(text, [x, y, width, height], whole) {
   return [x + width + wide + 2 < whole ? x + width + 3 : x - wide - 3, y + height / 2 - 8, wide, 16];
 }
 
-export function drawTag(pen, text, [x, y, width, height], font) {
-  pen.font = `600 12px ${font}`;
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
-  pen.fillStyle = "rgba(0, 0, 0, 0.75)";
-  pen.fillRect(x, y, width, height);
-  pen.fillStyle = "#ffffff";
-  pen.fillText(text, x + width / 2, y + height / 2);
+export function drawTag(context, text, [x, y, width, height], font) {
+  context.font = `600 12px ${font}`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillStyle = "rgba(0, 0, 0, 0.75)";
+  context.fillRect(x, y, width, height);
+  context.fillStyle = "#ffffff";
+  context.fillText(text, x + width / 2, y + height / 2);
 }
 
 // Lines between corners of cells, [row, col, row, col] each: pale and thin, or in `colour` where one is given, and never so
@@ -181,55 +181,55 @@ export function drawGrid(context, [rows, cols], unit) {
 }
 
 // The page's colour over the whole picture.
-export function veil(pen, colour, opacity, width, height) {
-  pen.fillStyle = colour;
-  pen.globalAlpha = opacity;
-  pen.fillRect(0, 0, width, height);
-  pen.globalAlpha = 1;
+export function drawDimming(context, colour, opacity, width, height) {
+  context.fillStyle = colour;
+  context.globalAlpha = opacity;
+  context.fillRect(0, 0, width, height);
+  context.globalAlpha = 1;
 }
 
 // The cuts between patches, `line` wide.
-export function drawCuts(pen, [rows, cols], width, height, line, colour) {
-  pen.fillStyle = colour;
-  for (let row = 1; row < rows; row++) pen.fillRect(0, (row * height) / rows - line / 2, width, line);
-  for (let col = 1; col < cols; col++) pen.fillRect((col * width) / cols - line / 2, 0, line, height);
+export function drawCuts(context, [rows, cols], width, height, line, colour) {
+  context.fillStyle = colour;
+  for (let row = 1; row < rows; row++) context.fillRect(0, (row * height) / rows - line / 2, width, line);
+  for (let col = 1; col < cols; col++) context.fillRect((col * width) / cols - line / 2, 0, line, height);
 }
 
 // A patch that is hidden, as the model gets it: the same place of `hidden`, the picture with every patch hidden. A hairline separates
 // that it is no part of the photograph.
-export function hide(pen, hidden, from, [x, y, width, height]) {
-  pen.drawImage(hidden, ...from, x, y, width, height);
-  pen.setLineDash([]);
-  pen.lineWidth = 1;
-  pen.strokeStyle = "rgba(255, 255, 255, 0.45)";
-  pen.strokeRect(x + 1, y + 1, width - 2, height - 2);
+export function drawHiddenPatch(context, hidden, from, [x, y, width, height]) {
+  context.drawImage(hidden, ...from, x, y, width, height);
+  context.setLineDash([]);
+  context.lineWidth = 1;
+  context.strokeStyle = "rgba(255, 255, 255, 0.45)";
+  context.strokeRect(x + 1, y + 1, width - 2, height - 2);
 }
 
 // A cell that is painted: darkened, and struck through, so that it can be recognised without colour.
-export function strike(pen, [x, y, width, height], colour) {
-  pen.fillStyle = "rgba(20, 20, 20, 0.6)";
-  pen.fillRect(x, y, width, height);
+export function drawStruckCell(context, [x, y, width, height], colour) {
+  context.fillStyle = "rgba(20, 20, 20, 0.6)";
+  context.fillRect(x, y, width, height);
   for (const [ink, wide] of [["rgba(0, 0, 0, 0.85)", 4], [colour, 2]]) {
-    pen.strokeStyle = ink;
-    pen.lineWidth = wide;
-    pen.beginPath();
-    pen.moveTo(x + 2, y + 2);
-    pen.lineTo(x + width - 2, y + height - 2);
-    pen.moveTo(x + width - 2, y + 2);
-    pen.lineTo(x + 2, y + height - 2);
-    pen.stroke();
+    context.strokeStyle = ink;
+    context.lineWidth = wide;
+    context.beginPath();
+    context.moveTo(x + 2, y + 2);
+    context.lineTo(x + width - 2, y + height - 2);
+    context.moveTo(x + width - 2, y + 2);
+    context.lineTo(x + 2, y + height - 2);
+    context.stroke();
   }
 }
 
 // A straight line from one point [x, y] to another, with a dark edge, so that it can be seen on every colour.
-export function drawLine(pen, from, to, colour, thickness) {
+export function drawLine(context, from, to, colour, thickness) {
   for (const [ink, wide] of [["rgba(0, 0, 0, 0.6)", thickness + 2], [colour, thickness]]) {
-    pen.strokeStyle = ink;
-    pen.lineWidth = wide;
-    pen.beginPath();
-    pen.moveTo(...from);
-    pen.lineTo(...to);
-    pen.stroke();
+    context.strokeStyle = ink;
+    context.lineWidth = wide;
+    context.beginPath();
+    context.moveTo(...from);
+    context.lineTo(...to);
+    context.stroke();
   }
 }
 

@@ -63,9 +63,9 @@ export class ColourBar {
     this.words = words;
     this.canvas = element("canvas", { "aria-hidden": "true", height: BAR_HEIGHT });
     this.ends = ["low", "middle", "high"].map((name) => element("span", { class: name }));
-    this.even = element("span", { class: "even" });
+    this.uniform = element("span", { class: "even" });
     this.caption = element("p", { class: "scale-words" });
-    this.colours = element("div", { class: "colours" }, this.canvas, this.even);
+    this.colours = element("div", { class: "colours" }, this.canvas, this.uniform);
     this.node = element("div", { class: "scale" }, this.colours, element("div", { class: "ends" }, ...this.ends), this.caption);
     this.signed = null;
   }
@@ -75,16 +75,16 @@ export class ColourBar {
   }
 
   // head: the one whose scale is shown where each has its own.
-  draw(answer, view, head, sumToOne) {
-    const extent = answer.extent(head);
+  draw(maps, view, head, sumToOne) {
+    const extent = maps.extent(head);
     if (this.signed !== extent.signed) {
       drawScale(this.canvas.getContext("2d"), extent.signed);
       this.signed = extent.signed;
     }
-    const shown = view.shared && view.head === "all" ? [...Array(answer.heads).keys()] : [head];
+    const shown = view.shared && view.head === "all" ? [...Array(maps.heads).keys()] : [head];
     let [beyond, count, most] = [0, 0, 0];
     for (const one of shown) {
-      const patches = answer.patches(one);
+      const patches = maps.patches(one);
       beyond += countBeyond(patches, extent);
       count += patches.length;
       for (const value of patches) if (Math.abs(value) > Math.abs(most)) most = value;
@@ -96,7 +96,7 @@ export class ColourBar {
     setText(this.ends[0], flat ? "" : number(low));
     setText(this.ends[1], flat ? "" : number((low + high) / 2));
     setText(this.ends[2], flat ? "" : `${beyond ? "≥ " : ""}${number(high)}`);
-    this.#markEven(answer, view, extent, sumToOne);
+    this.#markEven(maps, view, extent, sumToOne);
 
     const quantity = label(view.measure === "value" ? "quantity_value" : "quantity_weight");
     const whose = view.shared ? label("scale_shared") : label("scale_own", { head: this.words.head(head) });
@@ -107,14 +107,14 @@ export class ColourBar {
   }
 
   // The weight that every key would have if attention were uniform.
-  #markEven(answer, view, { low, high }, sumToOne) {
-    const even = 1 / answer.count;
-    const place = (even - low) / (high - low); // not a number where the scale is flat
+  #markEven(maps, view, { low, high }, sumToOne) {
+    const uniform = 1 / maps.count;
+    const place = (uniform - low) / (high - low); // not a number where the scale is flat
     const meant = sumToOne && view.direction === "at" && view.measure === "weight" && place >= 0 && place <= 1;
-    this.even.hidden = !meant;
+    this.uniform.hidden = !meant;
     if (!meant) return;
-    this.even.style.left = `${place * 100}%`;
-    this.even.title = this.words.format("even", { count: answer.count, value: number(even) });
+    this.uniform.style.left = `${place * 100}%`;
+    this.uniform.title = this.words.format("even", { count: maps.count, value: number(uniform) });
   }
 }
 

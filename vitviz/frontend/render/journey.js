@@ -10,7 +10,7 @@ const CASING = "rgba(4, 12, 18, 0.85)";
 const LIFT = 34; // CSS pixels that a patch rises while it moves
 const MOVING = 0.2; // of the step, for each patch
 
-// Shares are read against the even share, 1 / tokens: they show from FAINTEST times it, cover the photograph from FULL times it, and are
+// Shares are read against the uniform share, 1 / tokens: they show from FAINTEST times it, cover the photograph from FULL times it, and are
 // brightest from BRIGHTEST times it.
 export const FAINTEST = 0.5;
 const FULL = 3;
@@ -19,8 +19,8 @@ const COLOURS = coloursOf({ signed: false });
 const FIRST_COLOUR = 76; // the darker colours of the palette cannot be seen over a dark photograph
 
 // A share of attention -> [index of the palette, opacity 0..1]
-export function shade(share, even) {
-  const relative = share / even;
+export function shade(share, uniform) {
+  const relative = share / uniform;
   const opacity = Math.min(1, Math.max(0, (relative - FAINTEST) / (FULL - FAINTEST)));
   const place = Math.min(1, Math.sqrt(Math.max(0, relative) / BRIGHTEST));
   return [FIRST_COLOUR + Math.round(place * (255 - FIRST_COLOUR)), opacity];
@@ -34,7 +34,7 @@ export class ShareMap {
   }
 
   // shares: of patches, row by row; NaN where a patch cannot be reached
-  fill(shares, [rows, cols], even) {
+  fill(shares, [rows, cols], uniform) {
     if (this.canvas.width !== cols || this.canvas.height !== rows || !this.image) {
       [this.canvas.width, this.canvas.height] = [cols, rows];
       this.image = this.context.createImageData(cols, rows);
@@ -46,7 +46,7 @@ export class ShareMap {
         this.pixels[i] = 0;
         continue;
       }
-      const [colour, opacity] = shade(shares[i], even);
+      const [colour, opacity] = shade(shares[i], uniform);
       this.pixels[i] = COLOURS[colour];
       this.bytes[4 * i + 3] = Math.round(215 * opacity);
     }
@@ -58,10 +58,10 @@ export class ShareMap {
 export function dimmed(grey, width, height, ratio) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
-  const pen = canvas.getContext("2d");
-  pen.drawImage(grey, 0, 0, canvas.width, canvas.height);
-  pen.fillStyle = "rgba(8, 8, 14, 0.62)";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(grey, 0, 0, canvas.width, canvas.height);
+  context.fillStyle = "rgba(8, 8, 14, 0.62)";
+  context.fillRect(0, 0, canvas.width, canvas.height);
   return canvas;
 }
 
@@ -74,127 +74,127 @@ export function placeInSequence(index, { size, columns }, gap) {
 // A patch of the photograph from its grid into a box.
 const COLUMN_NUMBERS = 18; // CSS pixels beneath columns
 
-function drawPatch(pen, picture, grid, cell, x, y, width, height = width) {
+function drawPatch(context, picture, grid, cell, x, y, width, height = width) {
   const [sx, sy, sw, sh] = boxOf(grid, cell, picture);
-  pen.drawImage(picture, sx, sy, sw, sh, x, y, width, height);
+  context.drawImage(picture, sx, sy, sw, sh, x, y, width, height);
 }
 
 // One patch with its pixels as squares. side: CSS pixels of one; pixels: [rows, columns] of a patch.
-export function drawPixels(pen, { picture, grid, cell, pixels: [rows, cols], side }) {
-  pen.imageSmoothingEnabled = false;
-  drawPatch(pen, picture, grid, cell, 0, 0, cols * side, rows * side);
+export function drawPixels(context, { picture, grid, cell, pixels: [rows, cols], side }) {
+  context.imageSmoothingEnabled = false;
+  drawPatch(context, picture, grid, cell, 0, 0, cols * side, rows * side);
   if (side < 5) return;
-  pen.strokeStyle = "rgba(0, 0, 0, 0.25)";
-  pen.lineWidth = 1;
-  pen.beginPath();
-  for (let row = 1; row < rows; row++) (pen.moveTo(0, row * side), pen.lineTo(cols * side, row * side));
-  for (let col = 1; col < cols; col++) (pen.moveTo(col * side, 0), pen.lineTo(col * side, rows * side));
-  pen.stroke();
+  context.strokeStyle = "rgba(0, 0, 0, 0.25)";
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let row = 1; row < rows; row++) (context.moveTo(0, row * side), context.lineTo(cols * side, row * side));
+  for (let col = 1; col < cols; col++) (context.moveTo(col * side, 0), context.lineTo(col * side, rows * side));
+  context.stroke();
 }
 
 // Columns from 0 to 1, one for the input and each layer, with the number of the layer beneath; the one at `step` in the accent.
-export function drawColumns(pen, { values, step, width, height, accent, ink }) {
+export function drawColumns(context, { values, step, width, height, accent, ink }) {
   const [across, tall] = [width / values.length, height - COLUMN_NUMBERS];
-  pen.font = "12px sans-serif";
-  pen.textAlign = "center";
+  context.font = "12px sans-serif";
+  context.textAlign = "center";
   values.forEach((value, at) => {
     const long = Math.max(1, Math.min(1, Math.max(0, value)) * tall);
-    pen.fillStyle = at === step ? accent : ink;
-    pen.globalAlpha = at <= step ? 1 : 0.25;
-    pen.fillRect(at * across + 1, tall - long, across - 2, long);
-    if (at) pen.fillText(at - 1, (at + 0.5) * across, height - 2);
-    pen.globalAlpha = 1;
+    context.fillStyle = at === step ? accent : ink;
+    context.globalAlpha = at <= step ? 1 : 0.25;
+    context.fillRect(at * across + 1, tall - long, across - 2, long);
+    if (at) context.fillText(at - 1, (at + 0.5) * across, height - 2);
+    context.globalAlpha = 1;
   });
 }
 
 // The photograph as the first part of the figure has it.
 // state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, covered, marks: [{ cell, kind }], links: [[from, to, share]] }
-export function drawPhotograph(pen, width, height, state) {
+export function drawPhotograph(context, width, height, state) {
   const { picture, dark, grid, dim, cut, map, heat, hidden, fill, covered, marks, links } = state;
-  pen.imageSmoothingEnabled = true;
-  if (dim < 1) pen.drawImage(picture, 0, 0, width, height);
+  context.imageSmoothingEnabled = true;
+  if (dim < 1) context.drawImage(picture, 0, 0, width, height);
   if (dim > 0) {
-    pen.globalAlpha = dim;
-    pen.drawImage(dark, 0, 0, width, height);
-    pen.globalAlpha = 1;
+    context.globalAlpha = dim;
+    context.drawImage(dark, 0, 0, width, height);
+    context.globalAlpha = 1;
   }
   if (map && heat > 0) {
-    pen.imageSmoothingEnabled = false;
-    pen.globalAlpha = heat;
-    pen.drawImage(map.canvas, 0, 0, width, height);
-    pen.globalAlpha = 1;
+    context.imageSmoothingEnabled = false;
+    context.globalAlpha = heat;
+    context.drawImage(map.canvas, 0, 0, width, height);
+    context.globalAlpha = 1;
   }
   if (hidden.size) {
-    pen.fillStyle = fill;
+    context.fillStyle = fill;
     for (const index of hidden) {
       const [x, y, w, h] = boxOf(grid, [Math.floor(index / grid[1]), index % grid[1]], { width, height });
-      if (covered) drawPatch(pen, covered, grid, [Math.floor(index / grid[1]), index % grid[1]], x, y, w + 0.5, h + 0.5);
-      else pen.fillRect(x, y, w + 0.5, h + 0.5);
+      if (covered) drawPatch(context, covered, grid, [Math.floor(index / grid[1]), index % grid[1]], x, y, w + 0.5, h + 0.5);
+      else context.fillRect(x, y, w + 0.5, h + 0.5);
     }
   }
-  if (cut > 0) drawGridLines(pen, grid, width, height, cut);
-  drawMarks(pen, grid, width, height, marks, 2);
-  drawArcs(pen, grid, width, height, links);
+  if (cut > 0) drawGridLines(context, grid, width, height, cut);
+  drawMarks(context, grid, width, height, marks, 2);
+  drawArcs(context, grid, width, height, links);
 }
 
-function drawGridLines(pen, [rows, cols], width, height, opacity) {
+function drawGridLines(context, [rows, cols], width, height, opacity) {
   const cell = width / cols;
-  pen.strokeStyle = `rgba(255, 255, 255, ${opacity * Math.min(0.55, 0.035 * cell)})`;
-  pen.lineWidth = 1;
-  pen.beginPath();
+  context.strokeStyle = `rgba(255, 255, 255, ${opacity * Math.min(0.55, 0.035 * cell)})`;
+  context.lineWidth = 1;
+  context.beginPath();
   for (let row = 1; row < rows; row++) {
     const y = Math.round((row * height) / rows) + 0.5;
-    pen.moveTo(0, y);
-    pen.lineTo(width, y);
+    context.moveTo(0, y);
+    context.lineTo(width, y);
   }
   for (let col = 1; col < cols; col++) {
     const x = Math.round((col * width) / cols) + 0.5;
-    pen.moveTo(x, 0);
-    pen.lineTo(x, height);
+    context.moveTo(x, 0);
+    context.lineTo(x, height);
   }
-  pen.stroke();
+  context.stroke();
 }
 
-// kind: "held" has brackets at its corners, "hover" a square: shape beside colour.
-function drawMarks(pen, grid, width, height, marks, thickness) {
+// kind: "pinned" has brackets at its corners, "hover" a square: shape beside colour.
+function drawMarks(context, grid, width, height, marks, thickness) {
   for (const { cell, kind } of marks) {
     const box = boxOf(grid, cell, { width, height });
-    if (kind === "held") drawBrackets(pen, box, thickness);
-    else drawFrame(pen, box, kind === "query" ? ACCENT_ON_PICTURES : "#ffffff", Math.max(1, thickness - 0.5));
+    if (kind === "pinned") drawBrackets(context, box, thickness);
+    else drawFrame(context, box, kind === "query" ? ACCENT_ON_PICTURES : "#ffffff", Math.max(1, thickness - 0.5));
   }
 }
 
-function drawBrackets(pen, [x, y, w, h], thickness) {
+function drawBrackets(context, [x, y, w, h], thickness) {
   const arm = Math.max(3, 0.42 * Math.min(w, h));
   const out = Math.max(1, thickness);
   const corners = [[x - out, y - out, 1, 1], [x + w + out, y - out, -1, 1], [x - out, y + h + out, 1, -1], [x + w + out, y + h + out, -1, -1]];
   for (const [colour, wide] of [[CASING, thickness + 2.5], [ACCENT_ON_PICTURES, thickness + 0.5]]) {
-    pen.strokeStyle = colour;
-    pen.lineWidth = wide;
-    pen.lineCap = "square";
-    pen.beginPath();
+    context.strokeStyle = colour;
+    context.lineWidth = wide;
+    context.lineCap = "square";
+    context.beginPath();
     for (const [cx, cy, dx, dy] of corners) {
-      pen.moveTo(cx + dx * arm, cy);
-      pen.lineTo(cx, cy);
-      pen.lineTo(cx, cy + dy * arm);
+      context.moveTo(cx + dx * arm, cy);
+      context.lineTo(cx, cy);
+      context.lineTo(cx, cy + dy * arm);
     }
-    pen.stroke();
+    context.stroke();
   }
 }
 
 // From a query to its strongest targets; `grown` 0..1 of the way. Targets are dots.
-function drawArcs(pen, grid, width, height, links) {
+function drawArcs(context, grid, width, height, links) {
   const thin = width < 160 ? 0.45 : 1;
   for (const { from, to, grown, strength } of links) {
     const [a, b] = [from, to].map((cell) => {
       const [x, y, w, h] = boxOf(grid, cell, { width, height });
       return [x + w / 2, y + h / 2];
     });
-    drawArc(pen, a, b, grown, thin * (1.2 + 1.4 * strength), thin);
+    drawArc(context, a, b, grown, thin * (1.2 + 1.4 * strength), thin);
   }
 }
 
-function drawArc(pen, from, to, grown, thickness, thin) {
+function drawArc(context, from, to, grown, thickness, thin) {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   if (grown <= 0 || Math.hypot(dx, dy) < 2) return;
   const bend = [(from[0] + to[0]) / 2 + dy * 0.18, (from[1] + to[1]) / 2 - Math.abs(dx) * 0.18 - 4];
@@ -207,58 +207,58 @@ function drawArc(pen, from, to, grown, thickness, thin) {
     tip = [0, 1].map((axis) => (1 - t) ** 2 * from[axis] + 2 * t * (1 - t) * bend[axis] + t ** 2 * to[axis]);
     path.lineTo(...tip);
   }
-  pen.lineCap = "round";
+  context.lineCap = "round";
   for (const [colour, wide] of [[CASING, thickness + 2 * thin], [ACCENT_ON_PICTURES, thickness]]) {
-    pen.strokeStyle = colour;
-    pen.lineWidth = wide;
-    pen.stroke(path);
+    context.strokeStyle = colour;
+    context.lineWidth = wide;
+    context.stroke(path);
   }
   if (grown < 1) return;
   for (const [colour, radius] of [[CASING, thickness + 2.6 * thin], [ACCENT_ON_PICTURES, thickness + 1.4 * thin]]) {
-    pen.fillStyle = colour;
-    pen.beginPath();
-    pen.arc(...tip, radius, 0, 2 * Math.PI);
-    pen.fill();
+    context.fillStyle = colour;
+    context.beginPath();
+    context.arc(...tip, radius, 0, 2 * Math.PI);
+    context.fill();
   }
 }
 
 // The sequence of patches, as the model gets it, each over a small map of its position.
 // state: { picture, grid, arrived 0..1, positions 0..1, lines, gap, ink, accent, faint, hidden, fill, covered }
-export function drawSequence(pen, state) {
+export function drawSequence(context, state) {
   const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill, covered } = state;
   const count = grid[0] * grid[1];
   const inner = Math.max(1, lines.size - (lines.size > 8 ? 1.5 : 0.5));
-  pen.imageSmoothingEnabled = true;
+  context.imageSmoothingEnabled = true;
   for (let i = 0; i < count; i++) {
     const [x, y] = placeInSequence(i, lines, gap);
     const cell = [Math.floor(i / grid[1]), i % grid[1]];
-    pen.fillStyle = faint;
-    pen.fillRect(x, y, inner, inner);
+    context.fillStyle = faint;
+    context.fillRect(x, y, inner, inner);
     if (staggered(arrived, i, count, MOVING) >= 1) {
       if (hidden.has(i) && !covered) {
-        pen.fillStyle = fill;
-        pen.fillRect(x, y, inner, inner);
-      } else drawPatch(pen, hidden.has(i) ? covered : picture, grid, cell, x, y, inner);
+        context.fillStyle = fill;
+        context.fillRect(x, y, inner, inner);
+      } else drawPatch(context, hidden.has(i) ? covered : picture, grid, cell, x, y, inner);
     }
     const shown = staggered(positions, i, count, 0.25);
     if (shown <= 0 || lines.size < 6) continue;
     const top = y + lines.size;
-    pen.globalAlpha = shown;
-    pen.fillStyle = faint;
-    pen.fillRect(x, top, inner, inner - 1);
+    context.globalAlpha = shown;
+    context.fillStyle = faint;
+    context.fillRect(x, top, inner, inner - 1);
     // While positions are given the mark is in the accent: it is what happens now.
     const now = positions < 1;
-    pen.fillStyle = now ? accent : ink;
+    context.fillStyle = now ? accent : ink;
     const dot = Math.max(2, inner * (now ? 0.28 : 0.2));
     const [px, py] = [(cell[1] + 0.5) / grid[1], (cell[0] + 0.5) / grid[0]];
-    pen.fillRect(x + px * (inner - dot), top + py * (inner - 1 - dot), dot, dot);
-    pen.globalAlpha = 1;
+    context.fillRect(x + px * (inner - dot), top + py * (inner - 1 - dot), dot, dot);
+    context.globalAlpha = 1;
   }
 }
 
-// Patches that move from the photograph to the sequence. from, to: boxes { x, y, width, height } of the two canvases in the pen's own
+// Patches that move from the photograph to the sequence. from, to: boxes { x, y, width, height } of the two canvases in the context's own
 // coordinates.
-export function drawMovingPatches(pen, { picture, grid, progress, from, to, lines, gap }) {
+export function drawMovingPatches(context, { picture, grid, progress, from, to, lines, gap }) {
   const count = grid[0] * grid[1];
   const [sourceWidth, sourceHeight] = [from.width / grid[1], from.height / grid[0]];
   for (let i = 0; i < count; i++) {
@@ -269,42 +269,42 @@ export function drawMovingPatches(pen, { picture, grid, progress, from, to, line
     const [x0, y0] = [from.x + cell[1] * sourceWidth, from.y + cell[0] * sourceHeight];
     const [x, y] = [x0 + t * (to.x + lx - x0), y0 + t * (to.y + ly - y0) - LIFT * Math.sin(Math.PI * t)];
     const [w, h] = [sourceWidth + t * (lines.size - sourceWidth), sourceHeight + t * (lines.size - sourceHeight)];
-    pen.fillStyle = "rgba(0, 0, 0, 0.35)";
-    pen.fillRect(x + 1, y + 2, w, h);
-    drawPatch(pen, picture, grid, cell, x, y, w, h);
+    context.fillStyle = "rgba(0, 0, 0, 0.35)";
+    context.fillRect(x + 1, y + 2, w, h);
+    drawPatch(context, picture, grid, cell, x, y, w, h);
   }
 }
 
 // Patches that have moved away are pale in the photograph until the sequence is complete.
-export function drawMovedAway(pen, { grid, progress, width, height, paper }) {
+export function drawMovedAway(context, { grid, progress, width, height, paper }) {
   const count = grid[0] * grid[1];
-  pen.fillStyle = paper;
-  pen.globalAlpha = 0.72;
+  context.fillStyle = paper;
+  context.globalAlpha = 0.72;
   for (let i = 0; i < count; i++) {
     if (staggered(progress, i, count, MOVING) <= 0) continue;
     const [x, y, w, h] = boxOf(grid, [Math.floor(i / grid[1]), i % grid[1]], { width, height });
-    pen.fillRect(x + 0.5, y + 0.5, w - 1, h - 1);
+    context.fillRect(x + 0.5, y + 0.5, w - 1, h - 1);
   }
-  pen.globalAlpha = 1;
+  context.globalAlpha = 1;
 }
 
 // One layer of the grid of layers. state: { dark, map, grid, marks, links }; map null while the layer's numbers are loading.
-export function drawLayer(pen, width, height, { dark, map, heat, grid, marks, links, whole }) {
-  pen.imageSmoothingEnabled = true;
-  if (dark) pen.drawImage(dark, 0, 0, width, height);
+export function drawLayer(context, width, height, { dark, map, heat, grid, marks, links, whole }) {
+  context.imageSmoothingEnabled = true;
+  if (dark) context.drawImage(dark, 0, 0, width, height);
   if (map && heat > 0) {
-    pen.imageSmoothingEnabled = false;
-    pen.globalAlpha = heat;
-    pen.drawImage(map.canvas, 0, 0, width, height);
-    pen.globalAlpha = 1;
+    context.imageSmoothingEnabled = false;
+    context.globalAlpha = heat;
+    context.drawImage(map.canvas, 0, 0, width, height);
+    context.globalAlpha = 1;
   }
   if (whole) {
-    pen.strokeStyle = ACCENT_ON_PICTURES;
-    pen.lineWidth = 2;
-    pen.strokeRect(1, 1, width - 2, height - 2);
+    context.strokeStyle = ACCENT_ON_PICTURES;
+    context.lineWidth = 2;
+    context.strokeRect(1, 1, width - 2, height - 2);
   }
-  drawMarks(pen, grid, width, height, marks, 1.5);
-  drawArcs(pen, grid, width, height, links);
+  drawMarks(context, grid, width, height, marks, 1.5);
+  drawArcs(context, grid, width, height, links);
 }
 
 // The path through points whose lines are level or upright, with round corners.

@@ -1,6 +1,7 @@
 // Curves over steps as SVG: a line for each network, distinguished by its dash and by its name beside its end, and a mark at the chosen step.
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
+import { svgElement } from "../parts/dom.js";
+
 const LEFT = 40; // CSS pixels for the numbers of the vertical axis
 const RIGHT = 42; // for the names of the lines
 const TOP = 28; // for the name of the vertical axis
@@ -11,12 +12,12 @@ const BESIDE = 10; // from a line's end to its name, past the mark that may be t
 
 export class LineChart {
   constructor() {
-    this.node = svg("svg", { class: "chart", role: "img" });
+    this.node = svgElement("svg", { class: "chart", role: "img" });
     this.data = null;
   }
 
   // data: { sides: [{ name, x, values, low, high }], steps: [{ x, frames }], axes: { x, y, top, ticks, x_ticks }, chart_alt }
-  take(data) {
+  setData(data) {
     this.data = data;
     this.node.setAttribute("aria-label", data.chart_alt);
     this.draw();
@@ -55,16 +56,16 @@ export class LineChart {
     const base = height - BOTTOM;
     const parts = [];
     for (const [value, text] of axes.ticks) {
-      parts.push(svg("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: this.up(value), y2: this.up(value) }));
+      parts.push(svgElement("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: this.up(value), y2: this.up(value) }));
       parts.push(label(text, LEFT - 6, this.up(value) + 4, "end"));
     }
     for (const [value, text] of axes.x_ticks) parts.push(label(text, this.across(value), base + 17, "middle"));
     parts.push(label(axes.x, (LEFT + width - RIGHT) / 2, height - 6, "middle"));
     sides.forEach(({ x, values, low, high }, i) => {
       const points = (numbers) => numbers.map((value, n) => `${this.across(x[n])},${this.up(value)}`);
-      if (low) parts.push(svg("polygon", { class: "band", points: [...points(high), ...points(low).reverse()].join(" ") }));
-      parts.push(svg("polyline", { class: i ? "line second" : "line", points: points(values).join(" "), "stroke-dasharray": DASHES[i] }));
-      values.forEach((value, n) => parts.push(svg("circle", { class: "point", cx: this.across(x[n]), cy: this.up(value), r: 2 })));
+      if (low) parts.push(svgElement("polygon", { class: "band", points: [...points(high), ...points(low).reverse()].join(" ") }));
+      parts.push(svgElement("polyline", { class: i ? "line second" : "line", points: points(values).join(" "), "stroke-dasharray": DASHES[i] }));
+      values.forEach((value, n) => parts.push(svgElement("circle", { class: "point", cx: this.across(x[n]), cy: this.up(value), r: 2 })));
     });
     parts.push(label(axes.y, LEFT, 12, "start"));
     const ends = namePlaces(sides.map(({ values }) => this.up(values.at(-1))), TOP, base + MIDDLE);
@@ -73,7 +74,7 @@ export class LineChart {
       text.setAttribute("class", "end");
       parts.push(text);
     });
-    this.marks = svg("g", {});
+    this.marks = svgElement("g");
     this.node.replaceChildren(...parts, this.marks);
     for (const [key, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) this.node.setAttribute(key, value);
     this.marked = null;
@@ -87,9 +88,9 @@ export class LineChart {
     const x = this.across(steps[step].x);
     const dots = sides.map((side, i) => {
       const frame = steps[step].frames[i];
-      return svg("circle", { class: "now", cx: this.across(side.x[frame]), cy: this.up(side.values[frame]), r: 5 });
+      return svgElement("circle", { class: "now", cx: this.across(side.x[frame]), cy: this.up(side.values[frame]), r: 5 });
     });
-    this.marks.replaceChildren(svg("line", { class: "at", x1: x, x2: x, y1: TOP - 6, y2: this.height - BOTTOM }), ...dots);
+    this.marks.replaceChildren(svgElement("line", { class: "at", x1: x, x2: x, y1: TOP - 6, y2: this.height - BOTTOM }), ...dots);
   }
 }
 
@@ -108,14 +109,8 @@ export function namePlaces(ends, top, base) {
   return places;
 }
 
-function svg(tag, attributes) {
-  const node = document.createElementNS(NAMESPACE, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
-
 function label(text, x, y, anchor) {
-  const node = svg("text", { x, y, "text-anchor": anchor });
+  const node = svgElement("text", { x, y, "text-anchor": anchor });
   node.textContent = text;
   return node;
 }

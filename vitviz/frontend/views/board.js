@@ -7,7 +7,7 @@ import { paintHint } from "../core/words.js";
 import { element, setText } from "../parts/dom.js";
 import { flushOnLeaving, HELD_KEY_MS, leaveElsewhere, pointUnder, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
-import { clearCanvas, drawFrame, Marks, penUnder, sizeCanvas, strike } from "../render/canvas.js";
+import { clearCanvas, drawFrame, Marks, contextUnder, sizeCanvas, drawStruckCell } from "../render/canvas.js";
 import { MapPainter, paintScale } from "../render/heat.js";
 
 // CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
@@ -34,7 +34,7 @@ class Board extends View {
 
   listen() {
     watchPointer(this.canvas, { hover: (event) => this.pointAt(this.headUnder(event)), leave: () => this.pointAt(null) });
-    this.until(leaveElsewhere(this.canvas, () => this.pointAt(null)));
+    this.onDestroy(leaveElsewhere(this.canvas, () => this.pointAt(null)));
     this.mask = new Mask(() => this.redraw(), this.reports);
     watchBrush(this.canvas, this.mask, {
       at: (event) => {
@@ -45,7 +45,7 @@ class Board extends View {
       grid: () => (this.given.paint !== null && this.sameShape() ? this.given.shape : null),
       ended: () => this.describe(true),
     });
-    this.until(flushOnLeaving(this.canvas, this.reports));
+    this.onDestroy(flushOnLeaving(this.canvas, this.reports));
     this.canvas.addEventListener("click", (event) => {
       const at = this.given.paint === null && this.sameShape() ? this.headUnder(event) : null;
       if (at) this.pick(at, 0);
@@ -61,14 +61,14 @@ class Board extends View {
       this.reports.drop(); // it was about heads that are no longer there
       this.mask.clear();
     }
-    if (this.reports.answeredBy(data.received)) this.chosen = data.chosen;
+    if (this.reports.acknowledgedBy(data.received)) this.chosen = data.chosen;
     if (data.paint) this.mask.show(data.paint.cells, data.received);
     this.colours = this.host.theme();
-    this.loader.ask({ urls: { numbers: data.url }, data });
+    this.loader.load({ urls: { numbers: data.url }, data });
   }
 
   // All that a question needs is here: data, values and maps change together.
-  take({ data }, { numbers: payload }) {
+  onLoaded({ data }, { numbers: payload }) {
     const same = this.shown?.payload === payload && this.shown.data.heat.signed === data.heat.signed;
     const maps = same ? this.shown.maps : paintMaps(payload, data.heat.signed);
     if (this.shown && String(this.shown.shape) !== String(payload.shapes.values)) this.hover = null;
@@ -78,8 +78,8 @@ class Board extends View {
     this.root.dataset.ready = data.url;
   }
 
-  turn() {
-    super.turn();
+  showStatus() {
+    super.showStatus();
     if (this.loader.state !== "shown") delete this.root.dataset.ready;
     this.draw();
     this.describe();
@@ -120,20 +120,20 @@ class Board extends View {
     const { data, maps, shape } = this.shown;
     const [layers, heads, rows, cols] = shape;
     const { margin, header, above } = this.size;
-    const pen = penUnder(this.base, this.canvas);
-    pen.imageSmoothingEnabled = false;
-    pen.fillStyle = this.colours.ink;
-    pen.font = `12px ${this.colours.font}`;
-    pen.textBaseline = "middle";
+    const context = contextUnder(this.base, this.canvas);
+    context.imageSmoothingEnabled = false;
+    context.fillStyle = this.colours.ink;
+    context.font = `12px ${this.colours.font}`;
+    context.textBaseline = "middle";
     for (let map = 0; map < layers * heads; map++) {
       const [layer, head] = cellAt(map, heads);
       const [x, y, width, height] = mapBox(this.size, layer, head);
-      pen.drawImage(maps, head * cols, layer * rows, cols, rows, x, y, width, height);
-      pen.textAlign = "center";
-      if (data.wrapped) pen.fillText(map, x + width / 2, y - above / 2);
-      else if (layer === 0) pen.fillText(head, x + width / 2, header / 2);
-      pen.textAlign = "right";
-      if (!data.wrapped && head === 0) pen.fillText(data.first + layer, margin - 6, y + height / 2);
+      context.drawImage(maps, head * cols, layer * rows, cols, rows, x, y, width, height);
+      context.textAlign = "center";
+      if (data.wrapped) context.fillText(map, x + width / 2, y - above / 2);
+      else if (layer === 0) context.fillText(head, x + width / 2, header / 2);
+      context.textAlign = "right";
+      if (!data.wrapped && head === 0) context.fillText(data.first + layer, margin - 6, y + height / 2);
     }
   }
 
@@ -144,7 +144,7 @@ class Board extends View {
     const marks = new Map();
     for (const index of this.given.paint && same ? this.mask.cells : []) {
       const box = mapBox(this.size, ...cellAt(index, heads));
-      marks.set(`painted ${index}`, { box, draw: (pen) => strike(pen, box, accent) });
+      marks.set(`painted ${index}`, { box, draw: (context) => drawStruckCell(context, box, accent) });
     }
     const chosen = this.given.paint || !same ? null : this.chosen;
     const hover = String(this.hover) === String(chosen) ? null : this.hover;
@@ -155,7 +155,7 @@ class Board extends View {
       // The mean of a layer's heads: its whole row is framed.
       const across = head === null ? heads * (width + BOARD.GAP) - BOARD.GAP : width;
       const box = [x - 1, y - 1, across + 2, height + 2];
-      marks.set(`frame ${at} ${colour}`, { box, draw: (pen) => drawFrame(pen, box, colour, thick) });
+      marks.set(`frame ${at} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, thick) });
     }
     return marks;
   }
@@ -212,8 +212,8 @@ class Board extends View {
     this.reports.make(at, delay);
   }
 
-  // loud: whether it is read out: after a key or a choice, not for a pointer that moves.
-  describe(loud = false) {
+  // aloud: whether it is read out: after a key or a choice, not for a pointer that moves.
+  describe(aloud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };
     const text = this.shown ? this.reading() : this.placeholder;
@@ -222,7 +222,7 @@ class Board extends View {
     const [layers, heads] = this.given.shape;
     if (this.given.paint) spoken.push(this.words.format("marked_count", { count: this.mask.cells.size, total: layers * heads }));
     this.announcer.label(this.canvas, `${data.alt} ${spoken.join(" · ")}`);
-    if (loud) this.announcer.announce(spoken.join(" · "));
+    if (aloud) this.announcer.announce(spoken.join(" · "));
   }
 
   reading() {
@@ -252,14 +252,14 @@ class Board extends View {
 function paintMaps({ arrays, shapes, meta }, signed) {
   const [layers, heads, rows, cols] = shapes.values;
   const sheet = element("canvas", { width: heads * cols, height: layers * rows });
-  const pen = sheet.getContext("2d");
+  const context = sheet.getContext("2d");
   const painter = new MapPainter();
   for (let map = 0; map < layers * heads; map++) {
     const values = arrays.values.subarray(map * rows * cols, (map + 1) * rows * cols);
     const [low, high, noise] = meta.scales[map];
     painter.fill(values, [rows, cols], { low, high, noise, signed });
     const [layer, head] = cellAt(map, heads);
-    pen.drawImage(painter.canvas, head * cols, layer * rows);
+    context.drawImage(painter.canvas, head * cols, layer * rows);
   }
   return sheet;
 }

@@ -8,7 +8,7 @@ import { Chips } from "../parts/controls.js";
 import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
 import { cellUnder, leaveElsewhere, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
-import { boxOf, drawCuts, drawFrame, penOf } from "../render/canvas.js";
+import { boxOf, drawCuts, drawFrame, clearedContext } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 import { SceneCanvas } from "../render/scenes.js";
 
@@ -26,7 +26,7 @@ export const mount = (node, host) => new ByHand(node, host);
 class ByHand extends View {
   constructor(parent, host) {
     super(host);
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     // shown: { data, picture, grey, numbers, matrix }
     this.step = null;
     this.chosen = "";
@@ -66,10 +66,10 @@ class ByHand extends View {
     });
     this.photo.addEventListener("keydown", (event) => this.movePatch(event));
     watchPointer(this.area, { hover: (event) => this.point(event), leave: () => this.pointAt(null, null) });
-    this.until(leaveElsewhere(this.area, () => this.pointAt(null, null)));
+    this.onDestroy(leaveElsewhere(this.area, () => this.pointAt(null, null)));
     this.root.addEventListener("keydown", (event) => this.key(event));
     // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
-    const { signal } = this.gone;
+    const { signal } = this.controller;
     document.addEventListener("keydown", (event) => document.activeElement === document.body && this.key(event), { signal });
     // In the presenter's view Page Up and Page Down go through the steps, too, before they go to another page.
     document.addEventListener("vitviz-step", (event) => this.given && this.go(event.detail) && event.preventDefault(), { signal });
@@ -88,7 +88,7 @@ class ByHand extends View {
 
   update(data) {
     this.given = data;
-    if (this.reports.answeredBy(data.received)) {
+    if (this.reports.acknowledgedBy(data.received)) {
       this.step = data.step;
       this.chosen = data.query;
     }
@@ -97,10 +97,10 @@ class ByHand extends View {
     const { accent, paper, ink, font } = this.host.theme();
     const mix = (share) => `color-mix(in srgb, ${ink} ${share}%, ${paper})`;
     this.colours = { accent, ink, font, muted: mix(70), rest: mix(52), edge: mix(12) };
-    this.loader.ask({ urls: { picture: data.picture, numbers: data.numbers, matrix: data.matrix }, data });
+    this.loader.load({ urls: { picture: data.picture, numbers: data.numbers, matrix: data.matrix }, data });
   }
 
-  take({ data }, { picture: { picture }, numbers, matrix }) {
+  onLoaded({ data }, { picture: { picture }, numbers, matrix }) {
     const before = this.shown;
     const grey = before?.picture === picture ? before.grey : greyOf(picture);
     this.shown = { data, picture, grey, numbers, matrix: matrix && matrixOf(matrix) };
@@ -108,7 +108,7 @@ class ByHand extends View {
     this.arrangeScene(false);
   }
 
-  turn() {
+  showStatus() {
     this.status.show(this.root, this.loader);
     this.updateTexts();
     this.redraw();
@@ -204,8 +204,8 @@ class ByHand extends View {
     const given = { arrays: numbers.arrays, meta: { ...numbers.meta, matrix: this.shown.matrix ?? (data.matrices && { rows: data.matrices, cols: data.matrices, row: 0, col: 0 }) } };
     const place = (cell) => boxOf(this.grid, cell, { width: this.size[0], height: this.size[1] });
     const scene = sceneOf(this.step, given, this.box, this.words);
-    this.scenes.show(scene, place, moving && !this.still.matches);
-    this.run(moving && !this.still.matches ? MOVE_MS : 0);
+    this.scenes.show(scene, place, moving && !this.reducedMotion.matches);
+    this.run(moving && !this.reducedMotion.matches ? MOVE_MS : 0);
   }
 
   run(ms) {
@@ -230,26 +230,26 @@ class ByHand extends View {
   draw() {
     if (!this.size || !this.given) return;
     const [width, height] = this.size;
-    const pen = penOf(this.photo, width, height);
+    const context = clearedContext(this.photo, width, height);
     const { shown, colours } = this;
     if (!shown) {
-      penOf(this.overlay, ...this.whole);
+      clearedContext(this.overlay, ...this.whole);
       this.drawn = null;
       return;
     }
     const place = (cell) => boxOf(this.grid, cell, { width, height });
-    pen.drawImage(this.paintBase(width, height), 0, 0, width, height);
+    context.drawImage(this.paintBase(width, height), 0, 0, width, height);
     const { meta } = shown.numbers;
-    for (const { cell } of this.compares ? meta.shown : []) if (cell) drawFrame(pen, place(cell), "#ffffff", 1);
-    if (this.compares && meta.written.cell) drawFrame(pen, place(meta.written.cell), "#ffffff", 3);
+    for (const { cell } of this.compares ? meta.shown : []) if (cell) drawFrame(context, place(cell), "#ffffff", 1);
+    if (this.compares && meta.written.cell) drawFrame(context, place(meta.written.cell), "#ffffff", 3);
     const followed = patchNamed(this.chosen);
-    if (followed) drawFrame(pen, place(followed), colours.accent, 3);
-    if (this.hover) drawFrame(pen, place(this.hover), "#ffffff", 2);
+    if (followed) drawFrame(context, place(followed), colours.accent, 3);
+    if (this.hover) drawFrame(context, place(this.hover), "#ffffff", 2);
     // A pointer over the photograph changes nothing in the scene.
     const scene = [shown, shown.matrix, colours, pixelRatio(), ...this.whole];
     if (!this.advanced && scene.every((part, i) => part === this.drawn?.[i])) return;
     Object.assign(this, { advanced: false, drawn: scene });
-    const overlay = penOf(this.overlay, ...this.whole);
+    const overlay = clearedContext(this.overlay, ...this.whole);
     this.scenes.paint(overlay, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
   }
 
@@ -259,15 +259,15 @@ class ByHand extends View {
     const under = [shown, heat, this.photo.width, this.photo.height];
     if (under.every((part, i) => part === this.under?.[i])) return base;
     this.under = under;
-    const pen = penOf(base, width, height);
-    pen.imageSmoothingQuality = "high";
-    pen.drawImage(heat ? shown.grey : shown.picture, 0, 0, width, height);
+    const context = clearedContext(base, width, height);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(heat ? shown.grey : shown.picture, 0, 0, width, height);
     if (heat) {
-      pen.imageSmoothingEnabled = false;
-      pen.globalAlpha = BLEND;
-      pen.drawImage(this.painters[heat].canvas, 0, 0, width, height);
-      pen.globalAlpha = 1;
-    } else if (width / this.grid[1] >= FINEST_CUTS) drawCuts(pen, this.grid, width, height, 0.5, "#ffffff");
+      context.imageSmoothingEnabled = false;
+      context.globalAlpha = BLEND;
+      context.drawImage(this.painters[heat].canvas, 0, 0, width, height);
+      context.globalAlpha = 1;
+    } else if (width / this.grid[1] >= FINEST_CUTS) drawCuts(context, this.grid, width, height, 0.5, "#ffffff");
     return base;
   }
 

@@ -7,7 +7,7 @@ import { nearest, PatchVectors } from "../core/weights.js";
 import { element, pixelRatio, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
-import { boxOf, drawFrame, drawLine, penOf } from "../render/canvas.js";
+import { boxOf, drawFrame, drawLine, clearedContext } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 
 const MAP = 0.6; // how much of the map lies over the photograph
@@ -20,34 +20,34 @@ class Features extends View {
     // shown: { data, pictures: [{ picture, grey, vectors, painted, values }], pairs }
     this.chosen = null; // { picture, cell } that was clicked, null where none is
     this.pointed = null; // { picture, cell } under the pointer
-    this.resting = null; // what is asked where nothing is chosen or pointed at
-    this.answers = new Map(); // likeness by "picture of the patch, patch, picture"
+    this.resting = null; // the source where nothing is chosen or pointed at
+    this.cached = new Map(); // similarities by "picture of the patch, patch, picture"
     this.panels = [];
     this.lines = element("canvas", { class: "lines", "aria-hidden": "true" });
     this.place = element("div", { class: "place" });
     this.reading = element("p", { class: "reading" });
     this.show(parent, element("section", { class: "features" }, this.status.node, this.place, this.reading, this.announcer.node));
     // For tests: the very numbers that are painted.
-    this.root.vitvizFeatures = { values: (picture) => Array.from(this.likeness(this.asked(), picture)), asked: () => this.asked() };
-    this.until(flushOnLeaving(this.root, this.reports));
+    this.root.vitvizFeatures = { values: (picture) => Array.from(this.similarities(this.sourcePatch(), picture)), source: () => this.sourcePatch() };
+    this.onDestroy(flushOnLeaving(this.root, this.reports));
   }
 
   update(data) {
     this.given = data;
-    if (this.reports.answeredBy(data.received)) this.#follow(data.asked);
+    if (this.reports.acknowledgedBy(data.received)) this.#follow(data.source);
     const urls = { pairs: data.pairs };
     data.pictures.forEach(({ picture, features, painted, numbers }, i) => {
       Object.assign(urls, { [`picture${i}`]: picture, [`features${i}`]: features, [`painted${i}`]: painted, [`numbers${i}`]: numbers });
     });
     this.#build(data);
-    this.loader.ask({ urls, data });
+    this.loader.load({ urls, data });
     this.redraw();
   }
 
   #follow({ picture, cell, chosen }) {
-    const asked = { picture, cell: patchNamed(cell) };
-    this.chosen = chosen ? asked : null;
-    this.resting = asked;
+    const source = { picture, cell: patchNamed(cell) };
+    this.chosen = chosen ? source : null;
+    this.resting = source;
   }
 
   // A panel for each photograph, and in painted mode one for what was painted of it.
@@ -78,7 +78,7 @@ class Features extends View {
     return { kind, picture, canvas, name, base: element("canvas"), bar: element("div", { class: "scale", hidden: true }), painter: new MapPainter() };
   }
 
-  take({ data }, payloads) {
+  onLoaded({ data }, payloads) {
     const before = this.shown;
     const pictures = data.pictures.map((_, i) => {
       const { picture } = payloads[`picture${i}`];
@@ -92,16 +92,16 @@ class Features extends View {
       };
     });
     this.shown = { data, pictures, pairs: payloads.pairs?.arrays };
-    this.answers.clear();
+    this.cached.clear();
     this.pointed = null;
     this.#build(data);
   }
 
-  // The patch that is asked about: the one chosen, else the one under the pointer, else the one that Python names.
-  asked() {
-    for (const asked of [this.chosen, this.pointed, this.resting]) {
-      const grid = asked && this.shown?.data.pictures[asked.picture];
-      if (grid && asked.cell && asked.cell[0] < grid.rows && asked.cell[1] < grid.cols) return asked;
+  // The patch that the others are compared with: the one chosen, else the one under the pointer, else the one that Python names.
+  sourcePatch() {
+    for (const source of [this.chosen, this.pointed, this.resting]) {
+      const grid = source && this.shown?.data.pictures[source.picture];
+      if (grid && source.cell && source.cell[0] < grid.rows && source.cell[1] < grid.cols) return source;
     }
     return { picture: 0, cell: middleOf(gridOf(this.shown.data.pictures[0])) };
   }
@@ -110,15 +110,15 @@ class Features extends View {
     return cell[0] * this.shown.data.pictures[picture].cols + cell[1];
   }
 
-  // How alike every patch of `picture` is to the one asked about.
-  likeness(asked, picture) {
-    const name = `${asked.picture} ${this.indexOf(asked)} ${picture}`;
-    if (!this.answers.has(name)) {
-      if (this.answers.size > 8) this.answers.clear(); // of the last movement
+  // How alike every patch of `picture` is to the source patch.
+  similarities(source, picture) {
+    const name = `${source.picture} ${this.indexOf(source)} ${picture}`;
+    if (!this.cached.has(name)) {
+      if (this.cached.size > 8) this.cached.clear(); // of the last movement
       const { pictures } = this.shown;
-      this.answers.set(name, pictures[picture].vectors.likeness(this.indexOf(asked), pictures[asked.picture].vectors));
+      this.cached.set(name, pictures[picture].vectors.similarities(this.indexOf(source), pictures[source.picture].vectors));
     }
-    return this.answers.get(name);
+    return this.cached.get(name);
   }
 
   point(picture, cell) {
@@ -130,9 +130,9 @@ class Features extends View {
 
   // Marks at once; it is sent to Python after `delay` milliseconds, so that a held key asks once.
   choose(chosen, delay = 0) {
-    if (!chosen) this.resting = this.asked();
+    if (!chosen) this.resting = this.sourcePatch();
     this.chosen = chosen;
-    this.loud = true;
+    this.aloud = true;
     this.reports.make(chosen ? { picture: chosen.picture, cell: patchName(chosen.cell) } : null, delay);
     this.redraw(true);
   }
@@ -144,8 +144,8 @@ class Features extends View {
     event.stopPropagation();
     if (!by) return this.chosen && this.choose(null);
     const grid = gridOf(this.shown.data.pictures[picture]);
-    const asked = this.asked();
-    const from = asked.picture === picture ? asked.cell : middleOf(grid);
+    const source = this.sourcePatch();
+    const from = source.picture === picture ? source.cell : middleOf(grid);
     this.choose({ picture, cell: neighbour(from, by, grid) }, HELD_KEY_MS);
   }
 
@@ -154,57 +154,57 @@ class Features extends View {
     const ratios = this.given.pictures.map(({ ratio }) => ratio);
     const { boxes, height } = panelsFor(this.given.mode, ratios, this.width, this.windowHeight);
     this.place.style.height = `${height}px`;
-    const asked = this.shown && this.built && this.shown.data.mode === this.given.mode ? this.asked() : null;
+    const source = this.shown && this.built && this.shown.data.mode === this.given.mode ? this.sourcePatch() : null;
     this.panels.forEach((panel, i) => {
       const box = boxes[i];
       place(panel.name, { ...box, top: box.top - PANELS.TITLE });
       place(panel.canvas, box);
       place(panel.bar, { ...box, top: box.top + box.height + 4 });
       panel.box = box;
-      this.#paint(panel, asked);
+      this.#paint(panel, source);
     });
-    this.#link(asked, height);
-    if (asked) this.#describe(asked);
+    this.#link(source, height);
+    if (source) this.#describe(source);
     else setText(this.reading, this.placeholder);
-    if (!asked || this.loader.state !== "shown") return;
-    Object.assign(this.root.dataset, { ready: this.given.pictures[0].picture, asked: `${asked.picture} ${patchName(asked.cell)}` });
+    if (!source || this.loader.state !== "shown") return;
+    Object.assign(this.root.dataset, { ready: this.given.pictures[0].picture, source: `${source.picture} ${patchName(source.cell)}` });
     this.root.dispatchEvent(new CustomEvent("painted"));
   }
 
   // Only where it looks different from what is there: under a moving pointer most panels stay as they are.
-  #paint(panel, asked) {
+  #paint(panel, source) {
     const { kind, picture, painter, bar, box, canvas } = panel;
-    const there = asked && this.shown.pictures[picture];
+    const there = source && this.shown.pictures[picture];
     bar.hidden = kind !== "alike";
     const { accent } = this.host.theme();
-    const frames = there ? this.#frames(kind, picture, asked, accent) : [];
-    const look = [box.width, box.height, pixelRatio(), kind === "alike" && there && `${asked.picture} ${asked.cell}`, ...frames].join(" ");
-    if (panel.look === look && panel.there === there) return;
-    Object.assign(panel, { look, there });
-    const pen = penOf(canvas, box.width, box.height);
+    const frames = there ? this.#frames(kind, picture, source, accent) : [];
+    const drawn = [box.width, box.height, pixelRatio(), kind === "alike" && there && `${source.picture} ${source.cell}`, ...frames].join(" ");
+    if (panel.drawn === drawn && panel.there === there) return;
+    Object.assign(panel, { drawn, there });
+    const context = clearedContext(canvas, box.width, box.height);
     if (!there) return;
     const grid = gridOf(this.shown.data.pictures[picture]);
     const under = { alike: there.grey, photograph: there.picture, painted: there.painted }[kind];
-    pen.drawImage(this.#base(panel, under, under.width > grid[1]), 0, 0, box.width, box.height); // one pixel a patch stays a square
+    context.drawImage(this.#base(panel, under, under.width > grid[1]), 0, 0, box.width, box.height); // one pixel a patch stays a square
     if (kind === "alike") {
-      const values = this.likeness(asked, picture);
-      const own = asked.picture === picture ? this.indexOf(asked) : -1;
+      const values = this.similarities(source, picture);
+      const own = source.picture === picture ? this.indexOf(source) : -1;
       const scale = extentWithout(values, own);
       painter.fill(values, grid, scale);
-      pen.imageSmoothingEnabled = false;
-      pen.globalAlpha = MAP;
-      pen.drawImage(painter.canvas, 0, 0, box.width, box.height);
-      pen.globalAlpha = 1;
+      context.imageSmoothingEnabled = false;
+      context.globalAlpha = MAP;
+      context.drawImage(painter.canvas, 0, 0, box.width, box.height);
+      context.globalAlpha = 1;
       this.#bar(bar, scale);
     }
-    for (const [cell, colour, thick] of frames) drawFrame(pen, boxOf(grid, cell, box), colour, thick);
+    for (const [cell, colour, thick] of frames) drawFrame(context, boxOf(grid, cell, box), colour, thick);
   }
 
   // [cell, colour, thickness] of each patch that is framed, in the order of painting.
-  #frames(kind, picture, asked, accent) {
+  #frames(kind, picture, source, accent) {
     const pointed = this.pointed?.picture === picture && [this.pointed.cell, "#ffffff", 2];
-    const own = asked.picture === picture && (kind === "alike" || this.chosen) && [asked.cell, accent, 3];
-    const two = kind === "alike" ? [!same(asked, this.pointed) && pointed, own] : [own, pointed];
+    const own = source.picture === picture && (kind === "alike" || this.chosen) && [source.cell, accent, 3];
+    const two = kind === "alike" ? [!same(source, this.pointed) && pointed, own] : [own, pointed];
     return two.filter(Boolean);
   }
 
@@ -214,9 +214,9 @@ class Features extends View {
     if (panel.under === under && base.width === canvas.width && base.height === canvas.height) return base;
     panel.under = under;
     [base.width, base.height] = [canvas.width, canvas.height];
-    const pen = base.getContext("2d");
-    Object.assign(pen, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
-    pen.drawImage(under, 0, 0, base.width, base.height);
+    const context = base.getContext("2d");
+    Object.assign(context, { imageSmoothingEnabled: smooth, imageSmoothingQuality: "high" });
+    context.drawImage(under, 0, 0, base.width, base.height);
     return base;
   }
 
@@ -229,14 +229,14 @@ class Features extends View {
     else paintScale(bar, { signed: false, flat, ticks, caption: "" });
   }
 
-  // From the patch that is asked about to the one most like it in the other photograph, or between all mutual neighbours.
-  #link(asked, height) {
+  // From the patch that the others are compared with to the one most like it in the other photograph, or between all mutual neighbours.
+  #link(source, height) {
     const { accent } = this.host.theme();
-    const look = JSON.stringify([asked, this.given.mode, this.width, height, pixelRatio(), accent]);
-    if (this.linked === look && this.linkedOf === this.shown) return;
-    Object.assign(this, { linked: look, linkedOf: this.shown });
-    const pen = penOf(this.lines, this.width, height);
-    if (!asked || this.given.mode !== "alike" || this.shown.pictures.length < 2) return;
+    const drawn = JSON.stringify([source, this.given.mode, this.width, height, pixelRatio(), accent]);
+    if (this.linked === drawn && this.linkedOf === this.shown) return;
+    Object.assign(this, { linked: drawn, linkedOf: this.shown });
+    const context = clearedContext(this.lines, this.width, height);
+    if (!source || this.given.mode !== "alike" || this.shown.pictures.length < 2) return;
     const { pairs } = this.shown;
     const middle = (picture, index) => {
       const { box } = this.panels[picture];
@@ -244,20 +244,20 @@ class Features extends View {
       const [row, col] = cellAt(index, cols);
       return [box.left + (col + 0.5) * (box.width / cols), box.top + (row + 0.5) * (box.height / rows)];
     };
-    if (pairs) for (let i = pairs.source.length - 1; i >= 0; i--) drawLine(pen, middle(0, pairs.source[i]), middle(1, pairs.target[i]), "#ffffff", 1.25);
-    const other = 1 - asked.picture;
-    drawLine(pen, middle(asked.picture, this.indexOf(asked)), middle(other, nearest(this.likeness(asked, other))), accent, 2.5);
+    if (pairs) for (let i = pairs.source.length - 1; i >= 0; i--) drawLine(context, middle(0, pairs.source[i]), middle(1, pairs.target[i]), "#ffffff", 1.25);
+    const other = 1 - source.picture;
+    drawLine(context, middle(source.picture, this.indexOf(source)), middle(other, nearest(this.similarities(source, other))), accent, 2.5);
   }
 
-  #describe(asked) {
-    const text = this.given.mode === "alike" ? this.#alike(asked) : this.#painted(asked);
+  #describe(source) {
+    const text = this.given.mode === "alike" ? this.#alike(source) : this.#painted(source);
     setText(this.reading, text);
     for (const { kind, canvas, picture } of this.panels) {
       if (kind === "painted") this.announcer.label(canvas, this.given.alt);
       else this.announcer.label(canvas, `${this.given.pictures[picture].title}. ${this.given.alt} ${text}`);
     }
-    if (this.loud) this.announcer.announce(text);
-    this.loud = false;
+    if (this.aloud) this.announcer.announce(text);
+    this.aloud = false;
   }
 
   #place(picture, index) {
@@ -265,23 +265,23 @@ class Features extends View {
     return this.words.format("place", { row, col });
   }
 
-  #alike(asked) {
+  #alike(source) {
     const { words, pointed, shown } = this;
-    const [own, other] = [asked.picture, 1 - asked.picture];
-    if (this.chosen && pointed && !same(pointed, asked)) {
-      const values = this.likeness(asked, pointed.picture);
+    const [own, other] = [source.picture, 1 - source.picture];
+    if (this.chosen && pointed && !same(pointed, source)) {
+      const values = this.similarities(source, pointed.picture);
       const index = this.indexOf(pointed);
       const blanks = { value: number(values[index], 4), rank: rankOf(values, index), count: values.length };
       return words.format("value", { ...blanks, place: this.#place(pointed.picture, index), title: this.#title(pointed.picture) });
     }
-    const index = this.indexOf(asked);
-    const here = this.likeness(asked, own);
+    const index = this.indexOf(source);
+    const here = this.similarities(source, own);
     const best = nearest(here, index);
     const said = [words.format("here", { place: this.#place(own, index), title: this.#title(own), best: this.#place(own, best), value: number(here[best], 3) })];
     if (shown.pictures.length > 1) {
-      const there = this.likeness(asked, other);
+      const there = this.similarities(source, other);
       const found = nearest(there);
-      const back = nearest(shown.pictures[own].vectors.likeness(found, shown.pictures[other].vectors));
+      const back = nearest(shown.pictures[own].vectors.similarities(found, shown.pictures[other].vectors));
       const key = back === index ? "there_mutual" : "there";
       said.push(words.format(key, { title: this.#title(other), best: this.#place(other, found), value: number(there[found], 3), back: this.#place(own, back) }));
     }
@@ -292,9 +292,9 @@ class Features extends View {
     return this.shown.data.pictures[picture].title;
   }
 
-  #painted(asked) {
+  #painted(source) {
     const { words, shown } = this;
-    const at = this.pointed ?? (this.chosen ? asked : null);
+    const at = this.pointed ?? (this.chosen ? source : null);
     if (!at) return words.format("painted_hint");
     const { arrays, shapes } = shown.pictures[at.picture].values;
     const [index, count] = [this.indexOf(at), shapes.values[1]];

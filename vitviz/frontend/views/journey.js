@@ -7,7 +7,7 @@ import { Timeline } from "../core/timeline.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { scaledUpload } from "../data/upload.js";
-import { onceAFrame, setAttribute, watchSize } from "../parts/dom.js";
+import { oncePerFrame, setAttribute, watchSize } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, pointUnder, STEPS, watchBrush } from "../parts/input.js";
 import { Announcer, Status } from "../parts/view.js";
 import { greyOf } from "../render/heat.js";
@@ -22,12 +22,12 @@ class Journey extends JourneyPlayback {
     super();
     this.host = host;
     this.words = new Words(host.words);
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.timeline = new Timeline(12);
     this.given = null; // what Python sent last
     this.shown = null; // { data, picture, grey }: of one photograph and model
     this.layers = []; // { weights, map, rows: Map, loader }: of what is shown
-    this.held = null; // name of the token that was chosen
+    this.pinned = null; // name of the token that was chosen
     this.hovered = null; // name of the token under the pointer
     this.reached = 0; // the furthest the playhead has been with this photograph
     this.seen = 0; // the same, or the end once a patch was chosen, whose maps are shown for all layers
@@ -46,7 +46,7 @@ class Journey extends JourneyPlayback {
       seek: (at) => this.seek(at),
       step: (step) => this.pressStep(step),
       speed: (speed) => this.setSpeed(speed),
-      open: (page) => this.leave(page),
+      open: (page) => this.openPage(page),
       brush: () => this.setBrushing(!this.brushing),
       hide: (what) => this.hide(what),
       choose: (id) => this.choose(id),
@@ -55,19 +55,19 @@ class Journey extends JourneyPlayback {
       curve: (name) => this.showCurve(name),
       upload: (file) => this.upload(file),
       failed: (what, reason) => this.notify(what, reason),
-      readToken: () => this.hold(this.shown?.data.reads ?? null),
+      pinOutputToken: () => this.pin(this.shown?.data.output_token ?? null),
     });
     this.loader = new Loader(sourceOf(host), {
-      arrived: (question, payloads) => this.take(question, payloads),
-      changed: () => this.turn(),
+      arrived: (request, payloads) => this.onLoaded(request, payloads),
+      changed: () => this.showStatus(),
       stale: () => host.stale(),
     });
-    this.status = new Status(this.words, () => [this, ...this.layers].forEach(({ loader }) => loader?.again()));
+    this.status = new Status(this.words, () => [this, ...this.layers].forEach(({ loader }) => loader?.retry()));
     this.announcer = new Announcer();
     this.figure.root.prepend(this.status.node);
     this.figure.root.append(this.announcer.node);
     parent.append(this.figure.root);
-    this.repaint = onceAFrame(() => this.paint());
+    this.repaint = oncePerFrame(() => this.paint());
     this.listen();
     // Where one part takes another height (a title that takes two lines), the others move.
     this.heights = new ResizeObserver(() => this.measure());
@@ -77,7 +77,7 @@ class Journey extends JourneyPlayback {
 
   listen() {
     const { photo, sequence, layerGrid, root } = this.figure;
-    this.mask = new Mask(() => this.settle(), { make: (_, delay) => this.report(this.reports.answeredBy(this.given.received) ? 0 : delay), answeredBy: (received) => this.reports.answeredBy(received) });
+    this.mask = new Mask(() => this.refresh(), { make: (_, delay) => this.report(this.reports.acknowledgedBy(this.given.received) ? 0 : delay), acknowledgedBy: (received) => this.reports.acknowledgedBy(received) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
       cursor: () => this.hovered && patchNamed(this.hovered),
@@ -99,7 +99,7 @@ class Journey extends JourneyPlayback {
         // A patch of a frame is smaller than a finger.
         if (node === layerGrid && this.size?.narrow && event.target.dataset?.step) return this.pressStep(Number(event.target.dataset.step));
         const name = find(event);
-        if (name && !(node === photo && this.brushing)) this.hold(name);
+        if (name && !(node === photo && this.brushing)) this.pin(name);
       });
     }
     photo.addEventListener("keydown", (event) => this.key(event));
@@ -117,25 +117,25 @@ class Journey extends JourneyPlayback {
     };
     document.addEventListener("vitviz-step", this.onStep);
     this.unflush = flushOnLeaving(photo, this.reports);
-    this.onStill = () => this.timeline.playing && this.still.matches && this.pause();
-    this.still.addEventListener("change", this.onStill);
+    this.onReducedMotion = () => this.timeline.playing && this.reducedMotion.matches && this.pause();
+    this.reducedMotion.addEventListener("change", this.onReducedMotion);
   }
 
   destroy() {
     const { seen, reached, open, sent } = this;
-    if (this.shown) this.host.memory.film = { question: this.shown.data.question, seen, reached, open, sent, ...this.timeline.state };
+    if (this.shown) this.host.memory.playback = { question: this.shown.data.question, seen, reached, open, sent, ...this.timeline.state };
     cancelAnimationFrame(this.clock);
     this.repaint.stop();
     this.loader.stop();
     for (const { loader } of this.layers) loader?.stop();
-    this.leavePointed();
+    this.unloadPointed();
     this.figure.camera.close();
     this.status.destroy();
     this.announcer.destroy();
     this.unwatch();
     this.heights.disconnect();
     this.unflush();
-    this.still.removeEventListener("change", this.onStill);
+    this.reducedMotion.removeEventListener("change", this.onReducedMotion);
     document.removeEventListener("vitviz-step", this.onStep);
     this.reports.drop();
     this.figure.root.remove();
@@ -146,7 +146,7 @@ class Journey extends JourneyPlayback {
   update(data) {
     const before = this.given;
     this.given = data;
-    if (this.reports.answeredBy(data.received)) this.held = data.held || null;
+    if (this.reports.acknowledgedBy(data.received)) this.pinned = data.pinned || null;
     if (before && before.question !== data.question) {
       this.reports.drop();
       this.mask.clear();
@@ -161,33 +161,33 @@ class Journey extends JourneyPlayback {
     this.figure.arrangeGallery(data.gallery, data.image);
     if (!this.shown) this.arrange();
     const { picture, covered, features } = data;
-    this.loader.ask({ urls: { picture, ...(covered && { covered }), ...(features && { features }) }, data });
+    this.loader.load({ urls: { picture, ...(covered && { covered }), ...(features && { features }) }, data });
   }
 
   // The picture is here: picture, layers and answer change together.
-  take({ data }, { picture: { picture }, covered, features }) {
+  onLoaded({ data }, { picture: { picture }, covered, features }) {
     const before = this.shown;
     const same = before !== null && before.data.question === data.question;
     this.shown = { data, picture, covered: covered?.picture, features: features?.picture, grey: same && before.picture === picture ? before.grey : greyOf(picture) };
-    const kept = before === null && this.host.memory.film?.question === data.question ? this.host.memory.film : null;
+    const kept = before === null && this.host.memory.playback?.question === data.question ? this.host.memory.playback : null;
     if (!same) {
       this.timeline = Object.assign(new Timeline(data.layers.length), { speed: this.timeline.speed });
       this.dim = 0;
       Object.assign(this, { seen: 0, reached: 0, open: null, notice: null });
       setAttribute(this.figure.photo, "aria-label", this.words.format("photo_label", { alt: data.alt }));
       this.announcer.labels.delete(this.figure.photo); // what waits there is of the former photograph
-      if (kept) this.recall(kept);
+      if (kept) this.restore(kept);
       else this.begin();
     } else if (this.notice === this.words.format("upload_reading")) this.clearNotice(); // the same photograph once more
     this.loadLayers(data);
-    if (kept?.sent && kept.sent === this.held) this.hold(null); // another page was opened with what was only followed here
+    if (kept?.sent && kept.sent === this.pinned) this.pin(null); // another page was opened with what was only followed here
     this.drawn.clear();
     if (!same || before.picture !== picture) this.arrange();
     else this.repaint();
     if (same && before.data.mask.join() !== data.mask.join()) this.announce();
   }
 
-  turn() {
+  showStatus() {
     this.figure.root.classList.toggle("busy", this.loader.state !== "shown");
     const layer = this.layers.findIndex(({ loader }) => loader?.error); // where one failed, the others stay
     const { error, missing } = this.loader.error || layer < 0 ? this.loader : this.layers[layer].loader;
@@ -197,7 +197,7 @@ class Journey extends JourneyPlayback {
   // Everything that is chosen here, whenever one of it changes.
   report(delay = 0) {
     const cells = [...this.mask.cells].sort((one, other) => one - other);
-    return this.reports.make({ held: this.held, mask: cells, layer: Math.max(0, this.timeline.layer) }, delay);
+    return this.reports.make({ pinned: this.pinned, mask: cells, layer: Math.max(0, this.timeline.layer) }, delay);
   }
 
   // Takes back the notice of something that failed.
@@ -211,11 +211,11 @@ class Journey extends JourneyPlayback {
     this.host.act(action);
   }
 
-  leave(page, head = null) {
+  openPage(page, head = null) {
     this.timeline.pause();
     const layer = this.open ?? Math.max(0, this.timeline.layer);
-    this.sent = this.held === null ? this.query : null;
-    this.act({ kind: "page", page, layer, head, held: this.query });
+    this.sent = this.pinned === null ? this.query : null;
+    this.act({ kind: "page", page, layer, head, pinned: this.query });
   }
 
   choose(id) {
@@ -266,27 +266,27 @@ class Journey extends JourneyPlayback {
   hover(name) {
     if (name === this.hovered || (this.mask.stroke !== null && name === null)) return;
     this.hovered = name;
-    this.settle(true);
+    this.refresh(true);
   }
 
-  // Holds a token, or lets it go: where it was held already, or with null.
-  hold(name) {
+  // Pins a token, or lets it go: where it was pinned already, or with null.
+  pin(name) {
     this.clearNotice();
-    this.held = name === this.held ? null : name;
-    if (this.held !== null) this.seen = Math.max(this.seen, this.timeline.end);
+    this.pinned = name === this.pinned ? null : name;
+    if (this.pinned !== null) this.seen = Math.max(this.seen, this.timeline.end);
     this.report();
-    this.settle();
+    this.refresh();
     this.announce();
   }
 
-  // -> whether a layer was open or a token held
+  // -> whether a layer was open or a token pinned
   release() {
     if (this.open !== null) {
       this.open = null;
       this.arrange();
     } else if (this.pixels) this.showPixels(false);
     else if (this.curve !== null) this.showCurve(null);
-    else if (this.held !== null) this.hold(null);
+    else if (this.pinned !== null) this.pin(null);
     else return false;
     return true;
   }
@@ -299,7 +299,7 @@ class Journey extends JourneyPlayback {
       const next = this.hovered === null ? from : neighbour(from, step, this.grid);
       this.hover(this.nameAt(next));
       this.announcer.announce(this.brushing ? this.maskText(next) : this.captionText());
-    } else if (event.key === "Enter" && !this.brushing && this.hovered) this.hold(this.hovered);
+    } else if (event.key === "Enter" && !this.brushing && this.hovered) this.pin(this.hovered);
     else return;
     event.preventDefault();
     event.stopPropagation(); // Streamlit has keys of its own
@@ -316,7 +316,7 @@ class Journey extends JourneyPlayback {
       this.timeline.pause();
       this.timeline.seek(this.timeline.end);
     }
-    this.settle();
+    this.refresh();
   }
 
   hide(what) {
@@ -329,7 +329,7 @@ class Journey extends JourneyPlayback {
     this.timeline.pause();
     this.timeline.seek(this.timeline.end);
     this.report();
-    this.settle();
+    this.refresh();
     this.announce();
   }
 }

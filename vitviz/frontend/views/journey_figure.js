@@ -3,7 +3,7 @@
 
 import { FIRST_LAYER } from "../core/timeline.js";
 import { Camera } from "../parts/camera.js";
-import { drawing, element, setAttribute, setText } from "../parts/dom.js";
+import { svgElement, element, setAttribute, setText } from "../parts/dom.js";
 import { sizeCanvas } from "../render/canvas.js";
 
 const BARS = 5;
@@ -58,13 +58,13 @@ export function headSide(count, width, height, ratio) {
 }
 
 export class JourneyFigure {
-  // words: Words. acts: what the controls call.
-  constructor(words, acts) {
-    Object.assign(this, { words, acts });
+  // words: Words. actions: what the controls call.
+  constructor(words, actions) {
+    Object.assign(this, { words, actions });
     const label = (key) => words.format(key);
     this.caption = element("p", { class: "caption" });
     this.storyText = element("span", {});
-    this.storyLink = element("button", { class: "link more", type: "button", onclick: () => acts.open(this.storyLink.dataset.page) });
+    this.storyLink = element("button", { class: "link more", type: "button", onclick: () => actions.open(this.storyLink.dataset.page) });
     this.story = element("p", { class: "story" }, this.storyText, this.storyLink);
     this.photo = element("canvas", { class: "photo", tabindex: 0, role: "application" });
     this.sequence = element("canvas", { class: "sequence", "aria-hidden": "true" }); // the photograph says and does the same
@@ -74,17 +74,17 @@ export class JourneyFigure {
     this.note = element("p", { class: "note" });
     this.answerTitle = element("span", { class: "title" });
     this.sequenceTitle = element("span", { class: "title" });
-    this.reads = element("button", { class: "link reads", type: "button", hidden: true, onclick: () => acts.readToken() });
-    this.camera = new Camera(words, { taken: acts.upload, failed: (reason) => acts.failed("camera_failed", reason) });
-    this.showPixels = element("button", { class: "link reads", type: "button", text: label("pixels"), "aria-pressed": "false", onclick: () => acts.pixels() });
+    this.outputToken = element("button", { class: "link aside", type: "button", hidden: true, onclick: () => actions.pinOutputToken() });
+    this.camera = new Camera(words, { taken: actions.upload, failed: (reason) => actions.failed("camera_failed", reason) });
+    this.showPixels = element("button", { class: "link aside", type: "button", text: label("pixels"), "aria-pressed": "false", onclick: () => actions.pixels() });
     this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", this.showPixels, this.photo, this.camera.node);
     this.pixelCanvas = element("canvas", { role: "img" });
     this.pixelsNote = element("p", { class: "note" });
     this.pixels = element("div", { class: "pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in the place of the sequence
-    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.reads, this.sequence, this.heads, this.pixels);
+    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.outputToken, this.sequence, this.heads, this.pixels);
     this.curveTitle = element("span", {});
     this.curveCanvas = element("canvas", { role: "img" });
-    const back = element("button", { class: "link", type: "button", text: label("curve_back"), onclick: () => acts.curve(null) });
+    const back = element("button", { class: "link", type: "button", text: label("curve_back"), onclick: () => actions.curve(null) });
     this.curve = element("div", { class: "curve", hidden: true }, element("p", {}, this.curveTitle, back), this.curveCanvas); // in the place of the bars
     this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.curve, this.features, this.note);
     this.tools = this.#tools();
@@ -92,16 +92,16 @@ export class JourneyFigure {
     this.layersTitle = element("span", { class: "title" });
     this.frames = element("canvas", { class: "frames", "aria-hidden": "true" }); // one for all layers: each canvas is a surface of its own
     this.scrolled = 0; // CSS pixels by which the grid of layers is scrolled
-    this.layerGrid = element("div", { class: "layer-grid", onscroll: () => acts.scroll((this.scrolled = this.layerGrid.scrollLeft)) });
+    this.layerGrid = element("div", { class: "layer-grid", onscroll: () => actions.scroll((this.scrolled = this.layerGrid.scrollLeft)) });
     const header = this.#header(3, this.layersTitle, "microscope", this.legend);
     this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.layerGrid);
     this.transport = this.#transport();
     this.gallery = element("div", { class: "gallery", role: "group", "aria-label": label("gallery") });
     this.movingPatches = element("canvas", { class: "overlay", "aria-hidden": "true" }); // patches that move to the sequence
-    this.ways = { drop: drawing("path"), way: drawing("path"), answer: drawing("path", { pathLength: 1 }), marked: drawing("rect"), pointed: drawing("rect") };
+    this.ways = { drop: svgElement("path"), way: svgElement("path"), answer: svgElement("path", { pathLength: 1 }), marked: svgElement("rect"), pointed: svgElement("rect") };
     for (const [name, node] of Object.entries(this.ways)) node.setAttribute("class", name);
-    this.ends = [drawing("circle", { r: 3 }), drawing("circle", { r: 3 })];
-    this.overlay = drawing("svg", { class: "overlay", "aria-hidden": "true" }, ...Object.values(this.ways), ...this.ends);
+    this.ends = [svgElement("circle", { r: 3 }), svgElement("circle", { r: 3 })];
+    this.overlay = svgElement("svg", { class: "overlay", "aria-hidden": "true" }, ...Object.values(this.ways), ...this.ends);
     this.root = element(
       "div",
       { class: "journey" },
@@ -134,17 +134,17 @@ export class JourneyFigure {
   }
 
   #more(page) {
-    return element("button", { class: "link more", type: "button", "data-page": page, onclick: () => this.acts.open(page) });
+    return element("button", { class: "link more", type: "button", "data-page": page, onclick: () => this.actions.open(page) });
   }
 
   #tools() {
-    const { words, acts } = this;
+    const { words, actions } = this;
     const button = (key, act, pressed) =>
       element("button", { class: "link", type: "button", text: words.format(key), "aria-pressed": pressed, onclick: act });
-    this.brush = button("brush", () => acts.brush(), "false");
-    this.hideObject = button("hide_object", () => acts.hide("object"));
-    this.hideRest = button("hide_rest", () => acts.hide("rest"));
-    this.hideNone = button("hide_none", () => acts.hide("none"));
+    this.brush = button("brush", () => actions.brush(), "false");
+    this.hideObject = button("hide_object", () => actions.hide("object"));
+    this.hideRest = button("hide_rest", () => actions.hide("rest"));
+    this.hideNone = button("hide_none", () => actions.hide("none"));
     const number = element("span", { class: "number", "data-part": 5, text: 5 });
     const title = element("span", { class: "title", text: words.format("hide_title") });
     const buttons = [this.brush, this.hideObject, this.hideRest, this.hideNone];
@@ -152,13 +152,13 @@ export class JourneyFigure {
   }
 
   #transport() {
-    const { words, acts } = this;
-    this.play = element("button", { class: "play", type: "button", onclick: () => acts.toggle() });
-    this.back = element("button", { class: "icon", type: "button", text: "‹", "aria-label": words.format("step_back"), onclick: () => acts.jump(-1) });
-    this.forward = element("button", { class: "icon", type: "button", text: "›", "aria-label": words.format("step"), onclick: () => acts.jump(1) });
-    this.scrub = element("input", { class: "scrub", type: "range", min: 0, max: 14, step: 0.01, "aria-label": words.format("scrub"), oninput: (event) => acts.seek(Number(event.target.value)) });
+    const { words, actions } = this;
+    this.play = element("button", { class: "play", type: "button", onclick: () => actions.toggle() });
+    this.back = element("button", { class: "icon", type: "button", text: "‹", "aria-label": words.format("step_back"), onclick: () => actions.jump(-1) });
+    this.forward = element("button", { class: "icon", type: "button", text: "›", "aria-label": words.format("step"), onclick: () => actions.jump(1) });
+    this.scrub = element("input", { class: "scrub", type: "range", min: 0, max: 14, step: 0.01, "aria-label": words.format("scrub"), oninput: (event) => actions.seek(Number(event.target.value)) });
     this.speeds = [0.5, 1, 2].map((speed) =>
-      element("button", { class: "link speed", type: "button", text: `${speed}×`, "aria-pressed": String(speed === 1), onclick: () => acts.speed(speed) }),
+      element("button", { class: "link speed", type: "button", text: `${speed}×`, "aria-pressed": String(speed === 1), onclick: () => actions.speed(speed) }),
     );
     const speed = element("span", { class: "speeds", role: "group", "aria-label": words.format("speed") }, ...this.speeds);
     return element("div", { class: "transport" }, this.play, this.back, this.forward, this.scrub, speed);
@@ -170,7 +170,7 @@ export class JourneyFigure {
     const fill = element("span", { class: "fill" });
     const before = element("span", { class: "before", hidden: true });
     const track = element("span", { class: "track" }, fill, before);
-    const text = element("button", { class: "text", type: "button", disabled: true, onclick: () => this.acts.curve(name.textContent) }, name, value);
+    const text = element("button", { class: "text", type: "button", disabled: true, onclick: () => this.actions.curve(name.textContent) }, name, value);
     const node = element("li", { class: "bar empty" }, text, track);
     this.rows.push({ node, button: text, name, value, fill, before });
     this.bars.append(node);
@@ -195,7 +195,7 @@ export class JourneyFigure {
   }
 
   // One cell for each layer.
-  arrangeStrip(names) {
+  arrangeLayers(names) {
     if (this.cells.length === names.length && this.cells.every(({ label }, i) => label === names[i])) return;
     const kept = this.root.getRootNode().activeElement;
     const index = this.cells.findIndex(({ button }) => button === kept);
@@ -204,7 +204,7 @@ export class JourneyFigure {
       const name = element("span", { class: "reading" });
       const share = element("span", { class: "share" });
       const number = element("span", { text: label, "aria-label": this.words.format("layer", { layer }) });
-      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.acts.step(step) }, number, name, share);
+      const button = element("button", { class: "cell-name", type: "button", onclick: () => this.actions.step(step) }, number, name, share);
       const frame = element("div", { class: "frame", "data-step": step });
       const bar = element("span", { class: "foot-fill" });
       const foot = element("span", { class: "foot-track" }, bar);
@@ -245,7 +245,7 @@ export class JourneyFigure {
       const tiles = pictures.map(({ id, title, url, alt, note }) =>
         element(
           "button",
-          { class: "thumb", type: "button", "data-image": id, title: note ? `${title}: ${note}` : title, "aria-label": note ? `${alt} (${note})` : alt, onclick: () => this.acts.choose(id) },
+          { class: "thumb", type: "button", "data-image": id, title: note ? `${title}: ${note}` : title, "aria-label": note ? `${alt} (${note})` : alt, onclick: () => this.actions.choose(id) },
           element("img", { src: url, alt: "", width: THUMB, height: THUMB, loading: "lazy" }),
         ),
       );
@@ -260,12 +260,12 @@ export class JourneyFigure {
   }
 
   #ownTiles() {
-    const { words, acts } = this;
+    const { words, actions } = this;
     const input = element("input", { type: "file", accept: "image/*", hidden: true });
     input.addEventListener("change", () => {
       const [file] = input.files;
       input.value = ""; // so that the same file may be chosen again
-      if (file) acts.upload(file);
+      if (file) actions.upload(file);
     });
     const upload = element("button", { class: "tile", type: "button", text: words.format("upload"), onclick: () => input.click() });
     return [upload, input, this.camera.tile, this.camera.input];

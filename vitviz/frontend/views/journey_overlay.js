@@ -4,16 +4,16 @@
 import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, PATCHES } from "../core/timeline.js";
 import { setAttribute } from "../parts/dom.js";
-import { penOf } from "../render/canvas.js";
+import { clearedContext } from "../render/canvas.js";
 import { drawMovingPatches, placeInSequence, rounded } from "../render/journey.js";
-import { JourneyAnswers, LINKS } from "./journey_answers.js";
+import { JourneyData, LINKS } from "./journey_data.js";
 import { CELL_GAP } from "./journey_figure.js";
 
 export const LINE_GAP = 5; // CSS pixels between two lines of patches
 
-export class JourneyOverlay extends JourneyAnswers {
+export class JourneyOverlay extends JourneyData {
   // Runs `draw` where `state` is another text than last time.
-  once(name, state, draw) {
+  drawIfChanged(name, state, draw) {
     const text = state.join("|");
     if (this.drawn.get(name) === text) return;
     this.drawn.set(name, text);
@@ -27,7 +27,7 @@ export class JourneyOverlay extends JourneyAnswers {
     };
     const marks = [];
     const query = there(asked);
-    if (query && (layer >= 0 || this.held || this.hovered)) marks.push({ cell: query, kind: this.held ? "held" : "query" });
+    if (query && (layer >= 0 || this.pinned || this.hovered)) marks.push({ cell: query, kind: this.pinned ? "pinned" : "query" });
     const pointed = there(this.targetOf(asked));
     if (pointed) marks.push({ cell: pointed, kind: "hover" });
     return marks;
@@ -48,10 +48,10 @@ export class JourneyOverlay extends JourneyAnswers {
     const { timeline, shown, figure, boxes, lines, size } = this;
     const moving = timeline.progress(PATCHES) > 0 && timeline.at < 1;
     if (figure.movingPatches.hidden === moving) figure.movingPatches.hidden = !moving;
-    this.once("movingPatches", moving ? [timeline.at.toFixed(4)] : [], () => {
+    this.drawIfChanged("movingPatches", moving ? [timeline.at.toFixed(4)] : [], () => {
       if (!moving) return;
-      const pen = penOf(figure.movingPatches, boxes.root.width, boxes.root.height);
-      drawMovingPatches(pen, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.sequence, lines, gap: LINE_GAP });
+      const context = clearedContext(figure.movingPatches, boxes.root.width, boxes.root.height);
+      drawMovingPatches(context, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.sequence, lines, gap: LINE_GAP });
     });
     const { layer } = timeline;
     const way = layer >= 0 && this.open === null && !this.pixels;
@@ -63,22 +63,22 @@ export class JourneyOverlay extends JourneyAnswers {
       const [x, y, side] = placeInSequence(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
       return { x: boxes.sequence.x + x - 0.5, y: boxes.sequence.y + y - 0.5, side: Math.max(2, side - 0.5) };
     };
-    const marked = inSequence(timeline.at >= 1 || this.held || this.hovered ? query : null);
+    const marked = inSequence(timeline.at >= 1 || this.pinned || this.hovered ? query : null);
     const pointed = inSequence(this.targetOf(query));
     const answer = way && this.barsShown ? Math.min(1, 1.5 * progress) : 0;
     const { scrolled } = figure;
-    this.once("ways", [way, layer, answer.toFixed(2), size.narrow && scrolled, marked && [marked.x, marked.y], pointed && [pointed.x, pointed.y]], () => {
+    this.drawIfChanged("ways", [way, layer, answer.toFixed(2), size.narrow && scrolled, marked && [marked.x, marked.y], pointed && [pointed.x, pointed.y]], () => {
       const { ways, ends } = figure;
       for (const [name, box] of Object.entries({ marked, pointed })) {
         setAttribute(ways[name], "visibility", box ? "visible" : "hidden");
         if (box) for (const [key, value] of Object.entries({ x: box.x, y: box.y, width: box.side, height: box.side })) ways[name].setAttribute(key, value);
       }
-      const there = way ? this.wayTo(layer) : null;
+      const there = way ? this.pathToLayer(layer) : null;
       const start = there && marked ? [marked.x + marked.side / 2, boxes.sequence.y + boxes.sequence.height + 2] : null;
       ways.drop.setAttribute("d", start ? `M${start[0]} ${marked.y + 2 * marked.side}V${start[1]}` : "");
       ways.way.setAttribute("d", start ? rounded([start, [start[0], there.gutter], ...there.down]) : "");
       const last = there?.down.at(-1);
-      const toBars = there && this.wayToBars(last);
+      const toBars = there && this.pathToBars(last);
       const end = toBars?.at(-1);
       ways.answer.setAttribute("d", answer ? rounded(toBars) : "");
       ways.answer.setAttribute("stroke-dasharray", `${answer} 1`);
@@ -91,7 +91,7 @@ export class JourneyOverlay extends JourneyAnswers {
 
   // The way to a layer's frame: along above the grid of layers, and between two columns down to the row that it is in. The last point is above
   // the frame. On a phone, whose grid of layers scrolls, it ends above the frame as it is scrolled.
-  wayTo(layer) {
+  pathToLayer(layer) {
     const { frames, layerGrid } = this.boxes;
     const { x, y, width } = frames[layer];
     const gutter = layerGrid.y - 3;
@@ -106,7 +106,7 @@ export class JourneyOverlay extends JourneyAnswers {
   }
 
   // From above a frame to the answer's bars: beside the frames, or on a phone beneath them.
-  wayToBars(from) {
+  pathToBars(from) {
     const { bars, layerGrid } = this.boxes;
     if (!this.size.narrow) return [from, [bars.x - 14, from[1]], [bars.x - 14, bars.y + 26]];
     const below = layerGrid.y + layerGrid.height;

@@ -2,20 +2,20 @@
 // pointer and the arrays of the photograph. A canvas is drawn again only where what it shows is another.
 
 import { patchNamed } from "../core/layout.js";
-import { FIRST_LAYER, linesFor, PATCHES, POSITIONS } from "../core/timeline.js";
+import { FIRST_LAYER, sequenceLines, PATCHES, POSITIONS } from "../core/timeline.js";
 import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
-import { penIn, penOf } from "../render/canvas.js";
+import { clippedContext, clearedContext } from "../render/canvas.js";
 import { BRIGHTEST, dimmed, drawLayer, drawMovedAway, drawPhotograph, drawSequence, FAINTEST, isDark, ShareMap } from "../render/journey.js";
-import { percent } from "./journey_answers.js";
+import { percent } from "./journey_data.js";
 import { CELL_GAP, sizesFor } from "./journey_figure.js";
-import { JourneyOpened } from "./journey_opened.js";
+import { JourneyDetails } from "./journey_details.js";
 import { LINE_GAP } from "./journey_overlay.js";
 
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
 const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
 
-export class JourneyPainter extends JourneyOpened {
+export class JourneyPainter extends JourneyDetails {
   // Sizes.
 
   arrange() {
@@ -23,7 +23,7 @@ export class JourneyPainter extends JourneyOpened {
     const width = root.clientWidth;
     const { layout, layers } = this.shown?.data ?? this.given ?? {};
     if (!width || !layout) return this.repaint();
-    this.figure.arrangeStrip(layers.map((_, layer) => String(layer)));
+    this.figure.arrangeLayers(layers.map((_, layer) => String(layer)));
     const type = parseFloat(getComputedStyle(root).getPropertyValue("--vv-type")) || 1;
     const sizes = sizesFor(width, windowHeight(), layers.length, type);
     root.classList.toggle("narrow", sizes.narrow);
@@ -36,15 +36,15 @@ export class JourneyPainter extends JourneyOpened {
     const ratio = this.shown ? this.shown.picture.height / this.shown.picture.width : high / wide;
     this.size = { ...sizes, width, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
     root.style.setProperty("--frame-height", `${this.size.frameHeight}px`);
-    this.lines = linesFor([rows, cols], sizes.sequence, sizes.sequenceHeight, LINE_GAP);
+    this.lines = sequenceLines([rows, cols], sizes.sequence, sizes.sequenceHeight, LINE_GAP);
     if (this.shown) this.darken();
     this.drawn.clear();
     for (const cell of this.figure.cells) cell.painted = null;
     sequence.hidden = this.open !== null || this.pixels;
     this.figure.pixels.hidden = !this.pixels;
     heads.hidden = this.open === null;
-    penOf(photo, sizes.photo, this.size.photoHeight);
-    penOf(sequence, sizes.sequence, Math.ceil(this.lines.height));
+    clearedContext(photo, sizes.photo, this.size.photoHeight);
+    clearedContext(sequence, sizes.sequence, Math.ceil(this.lines.height));
     this.measure();
   }
 
@@ -80,9 +80,9 @@ export class JourneyPainter extends JourneyOpened {
     if (!shown || !this.size || !this.boxes) return;
     this.loadPointed();
     this.paintPhotograph();
-    this.paintLine();
+    this.paintSequence();
     this.paintOverlay();
-    this.paintStrip();
+    this.paintLayers();
     this.paintHeads();
     this.paintPixels();
     this.paintAnswer();
@@ -105,11 +105,11 @@ export class JourneyPainter extends JourneyOpened {
     const marks = this.brushing ? [] : this.marks(this.grid, attention ? layer : -1, query);
     const cells = [...this.mask.cells];
     const state = [this.dim.toFixed(2), layer, query, target, heat.toFixed(2), grown.toFixed(2), cut < 1 ? cut.toFixed(3) : 1, cells, this.brushing ? this.hovered : "", attention, shares !== null];
-    this.once("photo", state, () => {
-      if (shares) this.photoMap().fill(shares, this.layers[layer].grid, this.even(layer));
-      const pen = penOf(figure.photo, size.photo, size.photoHeight);
+    this.drawIfChanged("photo", state, () => {
+      if (shares) this.photoMap().fill(shares, this.layers[layer].grid, this.uniformShare(layer));
+      const context = clearedContext(figure.photo, size.photo, size.photoHeight);
       const sameGrid = layer < 0 || String(this.layers[layer].grid) === String(this.grid);
-      drawPhotograph(pen, size.photo, size.photoHeight, {
+      drawPhotograph(context, size.photo, size.photoHeight, {
         picture: shown.picture,
         dark: this.dark,
         grid: this.grid,
@@ -126,11 +126,11 @@ export class JourneyPainter extends JourneyOpened {
       if (this.brushing && this.hovered) {
         const cell = patchNamed(this.hovered);
         const [w, h] = [size.photo / this.grid[1], size.photoHeight / this.grid[0]];
-        pen.strokeStyle = "#ffffff";
-        pen.lineWidth = 2;
-        pen.strokeRect(cell[1] * w, cell[0] * h, w, h);
+        context.strokeStyle = "#ffffff";
+        context.lineWidth = 2;
+        context.strokeRect(cell[1] * w, cell[0] * h, w, h);
       }
-      if (cut > 0 && cut < 1) drawMovedAway(pen, { grid: this.grid, progress: cut, width: size.photo, height: size.photoHeight, paper: this.host.theme().paper });
+      if (cut > 0 && cut < 1) drawMovedAway(context, { grid: this.grid, progress: cut, width: size.photo, height: size.photoHeight, paper: this.host.theme().paper });
     });
   }
 
@@ -138,16 +138,16 @@ export class JourneyPainter extends JourneyOpened {
     return (this.ownMap ??= new ShareMap());
   }
 
-  paintLine() {
+  paintSequence() {
     const { timeline, shown, figure, size, lines } = this;
     if (this.open !== null || this.pixels) return;
     const theme = this.host.theme();
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
     const state = [arrived.toFixed(3), positions, [...this.mask.cells], theme.ink];
-    this.once("sequence", state, () => {
-      const pen = penOf(figure.sequence, size.sequence, Math.ceil(lines.height));
-      drawSequence(pen, {
+    this.drawIfChanged("sequence", state, () => {
+      const context = clearedContext(figure.sequence, size.sequence, Math.ceil(lines.height));
+      drawSequence(context, {
         picture: shown.picture,
         grid: this.grid,
         arrived: timeline.at < 1 ? timeline.progress(PATCHES) : 1,
@@ -164,7 +164,7 @@ export class JourneyPainter extends JourneyOpened {
     });
   }
 
-  paintStrip() {
+  paintLayers() {
     const { timeline, shown, figure, size, words } = this;
     const { data } = shown;
     const query = this.queryIn(-1);
@@ -180,13 +180,13 @@ export class JourneyPainter extends JourneyOpened {
       const waiting = reached && !shares;
       const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
       const coming = waiting && cell.painted === data.question && !this.layers[layer].loader?.error; // the frame stays until a stroke's numbers are here
-      if (!coming) this.once(`frame ${step}`, state, () => {
+      if (!coming) this.drawIfChanged(`frame ${step}`, state, () => {
         cell.painted = shares ? data.question : null;
-        const pen = penIn(figure.frames, this.boxes.frames[layer].inside, size.frame, size.frameHeight);
+        const context = clippedContext(figure.frames, this.boxes.frames[layer].inside, size.frame, size.frameHeight);
         if (reached) {
           const { map, grid } = this.layers[layer];
-          if (shares) map.fill(shares, grid, this.even(layer));
-          drawLayer(pen, size.frame, size.frameHeight, {
+          if (shares) map.fill(shares, grid, this.uniformShare(layer));
+          drawLayer(context, size.frame, size.frameHeight, {
             dark: this.darkFrame,
             map: shares && map,
             heat,
@@ -196,7 +196,7 @@ export class JourneyPainter extends JourneyOpened {
             whole: query !== null && !patchNamed(query),
           });
         }
-        pen.restore();
+        context.restore();
       });
       setText(cell.share, shares && size.frame >= ROOM_FOR_SHARES ? this.shareText(layer, shares, query) : "");
       const reading = this.reached > step && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
@@ -227,12 +227,12 @@ export class JourneyPainter extends JourneyOpened {
     if (answer === null) this.paintCurve(-1);
     this.paintFeatures();
     if (answer === null) {
-      this.once("bars", [], () => figure.showBars(null));
+      this.drawIfChanged("bars", [], () => figure.showBars(null));
       return setText(figure.note, words.format(`${this.shown.data.silent}_note`));
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
-    const waiting = this.mask.cells.size > 0 && !this.reports.answeredBy(this.given.received);
-    this.once("bars", [shown, done, timeline.playing], () => figure.showBars(shown ? answer.bars[done] : null, timeline.playing)); // not on each movement
+    const waiting = this.mask.cells.size > 0 && !this.reports.acknowledgedBy(this.given.received);
+    this.drawIfChanged("bars", [shown, done, timeline.playing], () => figure.showBars(shown ? answer.bars[done] : null, timeline.playing)); // not on each movement
     figure.bars.style.opacity = waiting ? 0.45 : 1;
     this.paintCurve(shown ? done : -1);
     setText(figure.note, shown ? this.readingNote(layer) : words.format(this.waiting ? "answer_waits" : "answer_empty"));
@@ -240,17 +240,17 @@ export class JourneyPainter extends JourneyOpened {
 
   paintControls() {
     const { timeline } = this;
-    const { reads } = this.shown?.data ?? {};
+    const { output_token: outputToken } = this.shown?.data ?? {};
     const { hiding, starting, object } = this.given ?? {};
-    const state = [timeline.at, timeline.playing, this.still.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, reads, this.held, this.open, this.pixels, this.shown !== null];
-    this.once("controls", state, () => this.showControls());
+    const state = [timeline.at, timeline.playing, this.reducedMotion.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, outputToken, this.pinned, this.open, this.pixels, this.shown !== null];
+    this.drawIfChanged("controls", state, () => this.showControls());
     if (this.shown) this.legend();
   }
 
   showControls() {
     const { figure, timeline, words } = this;
     const key = timeline.playing ? "pause" : timeline.finished ? "again_play" : "play";
-    setText(figure.play, words.format(this.still.matches && !timeline.finished ? "step" : key));
+    setText(figure.play, words.format(this.reducedMotion.matches && !timeline.finished ? "step" : key));
     setAttribute(figure.scrub, "max", timeline.end);
     figure.scrub.value = timeline.at;
     setAttribute(figure.scrub, "aria-valuetext", this.stepName());
@@ -262,11 +262,11 @@ export class JourneyPainter extends JourneyOpened {
     const { hiding, starting } = this.given ?? {};
     figure.tools.hidden = !hiding && !starting; // its place is kept while the server starts
     for (const button of [figure.brush, figure.hideObject, figure.hideRest]) button.disabled = !hiding;
-    const { reads } = this.shown?.data ?? {};
-    figure.reads.hidden = !reads;
-    if (reads) {
-      setText(figure.reads, this.tokenWords(reads));
-      setAttribute(figure.reads, "aria-pressed", this.held === reads);
+    const { output_token: outputToken } = this.shown?.data ?? {};
+    figure.outputToken.hidden = !outputToken;
+    if (outputToken) {
+      setText(figure.outputToken, this.tokenWords(outputToken));
+      setAttribute(figure.outputToken, "aria-pressed", this.pinned === outputToken);
     }
     if (!this.shown) return;
     setAttribute(figure.showPixels, "aria-pressed", this.pixels);
@@ -275,9 +275,9 @@ export class JourneyPainter extends JourneyOpened {
   }
 
   legend() {
-    const even = this.layers.length ? this.even(Math.max(0, this.layerShown)) : 0;
-    this.once("legend", [even], () => {
-      const ends = [percent(FAINTEST * even), `${percent(BRIGHTEST * even)}`];
+    const uniform = this.layers.length ? this.uniformShare(Math.max(0, this.layerShown)) : 0;
+    this.drawIfChanged("legend", [uniform], () => {
+      const ends = [percent(FAINTEST * uniform), `${percent(BRIGHTEST * uniform)}`];
       const ramp = "linear-gradient(90deg, #2b2b33, #87216b, #d24644, #f98e09, #f1ed71)";
       const bar = element("i");
       bar.style.background = ramp;

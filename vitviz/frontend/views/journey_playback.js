@@ -9,7 +9,7 @@ const LARGEST_STEP_MS = 100; // after the page was in the background the playbac
 
 export class JourneyPlayback extends JourneyPainter {
   // The state before the figure was removed: by a change of the page, or by Streamlit, which may mount it anew.
-  recall(kept) {
+  restore(kept) {
     this.timeline.restore(kept);
     Object.assign(this, { seen: kept.seen, reached: kept.reached, open: kept.open });
     this.setSpeed(kept.speed);
@@ -18,7 +18,7 @@ export class JourneyPlayback extends JourneyPainter {
 
   // Plays by itself at first. Where reduced motion is preferred all layers are shown at once, and the next step is the answer.
   begin() {
-    if (this.still.matches) this.timeline.seek(this.timeline.brink);
+    if (this.reducedMotion.matches) this.timeline.seek(this.timeline.beforeAnswer);
     else {
       this.timeline.play();
       this.run();
@@ -29,7 +29,7 @@ export class JourneyPlayback extends JourneyPainter {
     this.clearNotice();
     if (this.timeline.playing) return this.pause();
     if (!this.shown) return;
-    if (this.still.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
+    if (this.reducedMotion.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
     this.timeline.play();
     this.run();
     this.repaint();
@@ -44,7 +44,7 @@ export class JourneyPlayback extends JourneyPainter {
   jump(by) {
     this.clearNotice();
     this.timeline.jump(by);
-    this.settle();
+    this.refresh();
     this.announce();
   }
 
@@ -52,7 +52,7 @@ export class JourneyPlayback extends JourneyPainter {
     this.clearNotice();
     this.timeline.pause();
     this.timeline.seek(at);
-    this.settle();
+    this.refresh();
   }
 
   // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
@@ -67,7 +67,7 @@ export class JourneyPlayback extends JourneyPainter {
     else if (there || this.open !== null) this.open = layer;
     if (this.open !== null) this.pixels = false;
     this.arrange();
-    this.settle();
+    this.refresh();
     this.announce();
   }
 
@@ -110,17 +110,17 @@ export class JourneyPlayback extends JourneyPainter {
   }
 
   fading(ms) {
-    const aim = this.dimAim();
-    if (this.still.matches) this.dim = aim;
+    const aim = this.dimTarget();
+    if (this.reducedMotion.matches) this.dim = aim;
     else this.dim += (aim - this.dim) * (1 - Math.exp(-ms / FADE_MS));
     if (Math.abs(aim - this.dim) < 0.01) this.dim = aim;
     return this.dim !== aim;
   }
 
   // The photograph is dark while it shows attention, and in colour at the end, where patches are painted.
-  dimAim() {
+  dimTarget() {
     if (this.brushing) return 0;
-    if (this.finished && this.hovered === null && this.held === null) return 0;
+    if (this.finished && this.hovered === null && this.pinned === null) return 0;
     return this.seen >= FIRST_LAYER && (this.timeline.at > FIRST_LAYER || this.hovered !== null) ? 1 : 0;
   }
 
@@ -129,9 +129,9 @@ export class JourneyPlayback extends JourneyPainter {
   }
 
   // The frames after a change: now, and while something fades.
-  settle(now = false) {
+  refresh(now = false) {
     this.reach();
-    if (!this.timeline.playing && this.dimAim() !== this.dim) this.run();
+    if (!this.timeline.playing && this.dimTarget() !== this.dim) this.run();
     this.repaint(now);
   }
 

@@ -1,14 +1,14 @@
 // The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
 
-import { Answer, layouts, LayerWeights } from "../core/weights.js";
-import { arrangementFor, aspectOf, middleOf, nameOf, sameplace, step, tokenAt, tokenNamed } from "../core/layout.js";
+import { AttentionMaps, layouts, LayerWeights } from "../core/weights.js";
+import { arrangementFor, aspectOf, middleOf, nameOf, tokenAtSamePlace, step, tokenAt, tokenNamed } from "../core/layout.js";
 import { MicroscopeState } from "../core/state.js";
 import { Controls } from "../parts/controls.js";
 import { element } from "../parts/dom.js";
 import { flushOnLeaving, Keys } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { ColourBar } from "../render/heat.js";
-import { MicroscopePicture, Narrator, Tiles } from "./microscope_maps.js";
+import { MicroscopePicture, Readout, Tiles } from "./microscope_maps.js";
 
 const FIRST_BLEND = 0.55;
 const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when they are chosen
@@ -27,23 +27,23 @@ class Microscope extends View {
     this.keys = new Keys();
     this.blend = host.memory.blend ?? FIRST_BLEND;
     this.pictureHeight = 0; // CSS pixels of the picture with its chips
-    this.loud = false; // whether what is painted next is spoken: not where a pointer only passes by
+    this.aloud = false; // whether what is painted next is spoken: not where a pointer only passes by
     this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
     this.target = null; // name of the target being read
     this.playing = 0; // timer of the next layer while the layers are played
     this.tile = null; // head whose map the pointer is on
-    this.question = null; // the loader's question that is on the screen, with `weights`; null before and after failures
+    this.request = null; // the loader's request that is on the screen, with `weights`; null before and after failures
     this.weights = null;
-    this.answer = null; // of `weights` to what `answered` names
-    this.answered = null;
+    this.maps = null; // AttentionMaps of `weights`, for what `mapsKey` names
+    this.mapsKey = null;
     this.show(parent, this.#build());
     const heights = new ResizeObserver(([entry]) => {
       this.pictureHeight = Math.round(entry.contentRect.height);
       this.arrange();
     });
     heights.observe(this.picture.node);
-    this.until(() => heights.disconnect());
-    this.until(flushOnLeaving(this.root, this.reports));
+    this.onDestroy(() => heights.disconnect());
+    this.onDestroy(flushOnLeaving(this.root, this.reports));
   }
 
   #build() {
@@ -68,14 +68,14 @@ class Microscope extends View {
     const play = () => this.play(!this.playing);
     this.controls = new Controls(words, { change: (part) => this.change(part), blend, play }, this.blend, host.memory);
     this.bar = new ColourBar(words);
-    this.narrator = new Narrator(this.picture.canvas, words, this.announcer, () => this.picture.bitmap ?? null);
-    this.bench = element("div", { class: "bench waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
+    this.readout = new Readout(this.picture.canvas, words, this.announcer, () => this.picture.bitmap ?? null);
+    this.panes = element("div", { class: "panes waiting" }, this.picture.node, element("div", { class: "side" }, this.tiles.node));
     const root = element(
       "section",
       { class: "microscope", "aria-label": words.format("title"), "aria-busy": "true" },
-      this.bench,
+      this.panes,
       this.bar.node,
-      this.narrator.node,
+      this.readout.node,
       this.status.node,
       this.controls.above,
       this.controls.below,
@@ -83,8 +83,8 @@ class Microscope extends View {
     );
     root.addEventListener("keydown", (event) => this.press(event));
     // For tests: the very numbers that are painted.
-    const answer = () => this.#answer(this.#shown());
-    root.vitvizMicroscope = { values: (head) => Array.from(answer().of(head)), extent: (head) => answer().extent(head) };
+    const maps = () => this.#mapsFor(this.#shown());
+    root.vitvizMicroscope = { values: (head) => Array.from(maps().of(head)), extent: (head) => maps().extent(head) };
     return root;
   }
 
@@ -95,8 +95,8 @@ class Microscope extends View {
   // What Python sends, at first and whenever it changes.
   update(data) {
     this.given = data;
-    this.state.take(data.received, data.asked.selection);
-    this.#ask();
+    this.state.accept(data.received, data.view);
+    this.#load();
     this.redraw();
   }
 
@@ -113,27 +113,27 @@ class Microscope extends View {
   }
 
   // The photograph, the model and its size are distinguished by the picture's address, the layer by its own.
-  #ask() {
+  #load() {
     const { layer } = this.view;
-    this.loader.ask({ urls: { picture: this.given.picture, layer: this.given.layers[layer] }, layer });
+    this.loader.load({ urls: { picture: this.given.picture, layer: this.given.layers[layer] }, layer });
   }
 
   // Picture and weights change together.
-  take(question, { picture, layer }) {
-    const { urls } = question;
-    if (this.question?.urls.picture !== urls.picture) this.picture.show(picture.picture);
-    if (this.question?.urls.layer !== urls.layer) {
+  onLoaded(request, { picture, layer }) {
+    const { urls } = request;
+    if (this.request?.urls.picture !== urls.picture) this.picture.show(picture.picture);
+    if (this.request?.urls.layer !== urls.layer) {
       this.weights = new LayerWeights(layer);
-      this.answer = null;
+      this.maps = null;
     }
-    this.question = question;
+    this.request = request;
     this.arrange();
     this.#prefetchSoon();
   }
 
-  turn() {
+  showStatus() {
     if (this.loader.state === "failed") {
-      this.question = this.weights = this.answer = null;
+      this.request = this.weights = this.maps = null;
       this.picture.clear();
       this.tiles.clear();
     }
@@ -186,11 +186,11 @@ class Microscope extends View {
 
   change(part) {
     this.#changed(() => {
-      this.loud = true;
+      this.aloud = true;
       this.target = null;
       this.state.change(part.direction ? { ...part, token: this.#pinTowards(part.direction) } : part);
       if ("head" in part) this.arrange();
-      if ("layer" in part) this.#ask();
+      if ("layer" in part) this.#load();
     });
   }
 
@@ -198,7 +198,7 @@ class Microscope extends View {
   #pinTowards(direction) {
     if (!this.pinned || direction === this.view.direction) return this.view.token;
     const { source, target } = this.layouts;
-    const there = sameplace(source, this.asked(), target);
+    const there = tokenAtSamePlace(source, this.sourceToken(), target);
     return there < 0 ? null : nameOf(target, there);
   }
 
@@ -210,8 +210,8 @@ class Microscope extends View {
     return Boolean(this.weights) && tokenNamed(this.layouts.source, this.view.token) >= 0;
   }
 
-  // The token asked about: the pinned one, else the one last hovered, else the first prefix token or the middle of the picture.
-  asked() {
+  // The token whose maps are shown: the pinned one, else the one last hovered, else the first prefix token or the middle of the picture.
+  sourceToken() {
     const { source } = this.layouts;
     for (const name of [this.view.token, this.hovered]) {
       const token = tokenNamed(source, name);
@@ -225,30 +225,30 @@ class Microscope extends View {
     if (!this.weights) return;
     const { source, target } = this.layouts;
     if (this.pinned) {
-      const token = sameplace(source, tokenNamed(source, name), target);
+      const token = tokenAtSamePlace(source, tokenNamed(source, name), target);
       this.read(token < 0 ? null : nameOf(target, token));
     } else if (name !== this.hovered || this.target !== null) {
       this.#changed(() => {
         this.hovered = name;
         this.target = this.tile = null;
-        this.loud = false;
+        this.aloud = false;
       }, true);
     }
   }
 
-  read(name, head = null, loud = false) {
+  read(name, head = null, aloud = false) {
     const tile = name === null ? null : head;
     if (name === this.target && tile === this.tile) return;
     this.#changed(() => {
       this.target = name;
       this.tile = tile;
-      this.loud = loud;
+      this.aloud = aloud;
     }, true);
   }
 
   // Whether the tokens on the screen are those of the photograph and the model that Python has by now.
   get current() {
-    return this.question !== null && this.question.urls.picture === this.given.picture;
+    return this.request !== null && this.request.urls.picture === this.given.picture;
   }
 
   choose(name) {
@@ -265,17 +265,17 @@ class Microscope extends View {
 
   press(event) {
     const inControl = ["SELECT", "INPUT"].includes(event.target.tagName);
-    const asked = this.keys.read(event, this.weights?.heads ?? 0, inControl);
-    if (!asked || (!this.current && asked.act !== "layer")) return;
+    const command = this.keys.read(event, this.weights?.heads ?? 0, inControl);
+    if (!command || (!this.current && command.act !== "layer")) return;
     event.preventDefault();
     event.stopPropagation(); // Streamlit has keys of its own
-    if (asked.act === "release") this.release();
-    else if (asked.act === "layer") this.#stepLayer(asked.by);
-    else if (asked.act === "head") this.change({ head: asked.head });
-    else if (asked.act === "direction") this.change({ direction: this.view.direction === "at" ? "by" : "at" });
-    else if (asked.act === "links") this.change({ links: !this.view.links });
-    else if (asked.act === "move") this.#movePin(asked.step);
-    else if (asked.act === "read") this.#moveReading(asked.step);
+    if (command.act === "release") this.release();
+    else if (command.act === "layer") this.#stepLayer(command.by);
+    else if (command.act === "head") this.change({ head: command.head });
+    else if (command.act === "direction") this.change({ direction: this.view.direction === "at" ? "by" : "at" });
+    else if (command.act === "links") this.change({ links: !this.view.links });
+    else if (command.act === "move") this.#movePin(command.step);
+    else if (command.act === "read") this.#moveReading(command.step);
   }
 
   #stepLayer(by) {
@@ -286,14 +286,14 @@ class Microscope extends View {
   // The first arrow key pins the token that is shown already, and later ones move the pin.
   #movePin(by) {
     const { source } = this.layouts;
-    const asked = this.pinned || this.hovered !== null;
-    this.change({ token: nameOf(source, asked ? step(source, this.asked(), ...by) : middle(source)) });
+    const known = this.pinned || this.hovered !== null;
+    this.change({ token: nameOf(source, known ? step(source, this.sourceToken(), ...by) : middle(source)) });
   }
 
   #moveReading(by) {
     const { source, target } = this.layouts;
     const from = tokenNamed(target, this.target);
-    const there = from >= 0 ? step(target, from, ...by) : sameplace(source, this.asked(), target);
+    const there = from >= 0 ? step(target, from, ...by) : tokenAtSamePlace(source, this.sourceToken(), target);
     this.read(nameOf(target, Math.max(0, there)), null, true);
   }
 
@@ -302,12 +302,12 @@ class Microscope extends View {
     const { width } = this;
     if (!width) return;
     // A place of the right size from the first moment: nothing moves when the numbers arrive.
-    this.bench.classList.toggle("waiting", !this.weights);
+    this.panes.classList.toggle("waiting", !this.weights);
     const source = this.weights ? this.layouts.source : SQUARE;
     const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, this.windowHeight);
     const high = picture[1] + ABOVE_PICTURE;
-    this.bench.style.minHeight = this.weights ? "" : `${high}px`;
-    this.bench.classList.toggle("wide", wide);
+    this.panes.style.minHeight = this.weights ? "" : `${high}px`;
+    this.panes.classList.toggle("wide", wide);
     this.root.classList.toggle("roomy", roomy);
     this.root.classList.toggle("narrow", narrow);
     if (!this.weights) return;
@@ -338,32 +338,32 @@ class Microscope extends View {
     this.controls.update(this.view, this.given.num_layers, weights, Boolean(this.playing));
     if (state !== "shown") {
       delete this.root.dataset.source;
-      this.narrator.wait(state === "failed" ? this.status.text : this.words.format("loading", { layer: this.view.layer }));
+      this.readout.wait(state === "failed" ? this.status.text : this.words.format("loading", { layer: this.view.layer }));
     }
     if (!weights) return;
     const shown = this.#shown();
-    const { answer, marks } = { answer: this.#answer(shown), marks: this.#marks() };
+    const { maps, marks } = { maps: this.#mapsFor(shown), marks: this.#marks() };
     const head = shown.head === "all" && this.tile !== null ? this.tile : shown.head;
-    this.picture.draw(answer, shown, marks);
-    this.tiles.draw(answer, shown, marks);
-    this.bar.draw(answer, shown, head, weights.meta.rows_sum_to_one);
+    this.picture.draw(maps, shown, marks);
+    this.tiles.draw(maps, shown, marks);
+    this.bar.draw(maps, shown, head, weights.meta.rows_sum_to_one);
     if (state !== "shown") return;
-    this.narrator.describe(answer, shown, marks, head, this.loud);
-    this.loud = false;
-    const source = nameOf(answer.layouts.source, answer.source);
-    const { layer } = this.question;
+    this.readout.describe(maps, shown, marks, head, this.aloud);
+    this.aloud = false;
+    const source = nameOf(maps.layouts.source, maps.source);
+    const { layer } = this.request;
     Object.assign(this.root.dataset, { layer, source, pinned: marks.pinned, direction: shown.direction, head: shown.head });
     this.root.dispatchEvent(new CustomEvent("painted"));
   }
 
-  // Computed again only where the question is another one.
-  #answer(view) {
-    const asked = [this.asked(), view.direction, view.measure, view.scale, view.shared].join();
-    if (!this.answer || this.answered !== asked) {
-      this.answer = new Answer(this.weights, this.asked(), view);
-      this.answered = asked;
+  // Computed again only where the request is another one.
+  #mapsFor(view) {
+    const key = [this.sourceToken(), view.direction, view.measure, view.scale, view.shared].join();
+    if (!this.maps || this.mapsKey !== key) {
+      this.maps = new AttentionMaps(this.weights, this.sourceToken(), view);
+      this.mapsKey = key;
     }
-    return this.answer;
+    return this.maps;
   }
 
   #marks() {

@@ -1,5 +1,5 @@
 // The microscope's pictures: the photograph under its map and its patch grid with the prefix tokens as chips above it, one small map
-// for each head and for their mean, and the patches of question and answer.
+// for each head and for their mean, and the patches of query and keys.
 
 import { cellOf, nameOf, tokenAt } from "../core/layout.js";
 import { colourOf, inkOn, number, strongest } from "../core/scale.js";
@@ -73,18 +73,18 @@ export class MicroscopePicture {
   }
 
   // marks: { target, pinned, blend, accent }
-  draw(answer, view, marks) {
-    this.#arrangeChips(answer.layouts.source);
-    this.#paintChips(answer, view, marks);
-    const { source, target } = answer.layouts;
-    const wanted = [answer, view.head, view.links, view.direction, marks.blend, this.chips.moved];
+  draw(maps, view, marks) {
+    this.#arrangeChips(maps.layouts.source);
+    this.#paintChips(maps, view, marks);
+    const { source, target } = maps.layouts;
+    const wanted = [maps, view.head, view.links, view.direction, marks.blend, this.chips.moved];
     const all = wanted.some((part, i) => part !== this.painted[i]);
-    if (all) this.#drawBase(answer, view, marks);
+    if (all) this.#drawBase(maps, view, marks);
     this.painted = wanted;
     const unit = unitOf(this.canvas);
     const size = { width: this.canvas.width / unit, height: this.canvas.height / unit };
     const shown = new Map();
-    const asked = cellOf(source, answer.source);
+    const asked = cellOf(source, maps.source);
     if (asked) {
       const [box, colour] = [boxOf(source.grid, asked, size), marks.pinned ? marks.accent : "#ffffff"];
       shown.set(`asked ${asked} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, 2.5) });
@@ -97,26 +97,26 @@ export class MicroscopePicture {
     this.marks.paint(shown, all);
   }
 
-  #drawBase(answer, view, { blend }) {
+  #drawBase(maps, view, { blend }) {
     const context = this.base.getContext("2d");
-    const { source, target } = answer.layouts;
+    const { source, target } = maps.layouts;
     const unit = unitOf(this.canvas);
     context.globalAlpha = 1;
     context.clearRect(0, 0, this.base.width, this.base.height);
     context.drawImage(this.backdrop, 0, 0);
-    this.painter.fill(answer.patches(view.head), target.grid, answer.extent(view.head));
+    this.painter.fill(maps.patches(view.head), target.grid, maps.extent(view.head));
     context.globalAlpha = blend;
     this.painter.drawOn(context);
     context.globalAlpha = 1;
     drawGrid(context, source.grid, unit);
-    if (view.links) this.#drawLinks(context, answer, view, unit);
+    if (view.links) this.#drawLinks(context, maps, view, unit);
   }
 
-  #drawLinks(context, answer, view, unit) {
-    const { source, target } = answer.layouts;
-    const values = answer.of(view.head);
+  #drawLinks(context, maps, view, unit) {
+    const { source, target } = maps.layouts;
+    const values = maps.of(view.head);
     const chosen = strongest(values, LINKS);
-    const here = this.#pointOf(source, answer.source);
+    const here = this.#pointOf(source, maps.source);
     for (const token of chosen.reverse()) {
       const there = this.#pointOf(target, token);
       const strength = values[chosen.at(-1)] > 0 ? Math.max(0, values[token] / values[chosen.at(-1)]) : 0;
@@ -143,13 +143,13 @@ export class MicroscopePicture {
     this.chips.arrange(layout.prefix.map((name, token) => ({ name, label: this.words.token(layout, token) })));
   }
 
-  #paintChips(answer, view, { pinned, target: read }) {
-    const { source, target } = answer.layouts;
-    const values = answer.of(view.head);
-    const extent = answer.extent(view.head);
+  #paintChips(maps, view, { pinned, target: read }) {
+    const { source, target } = maps.layouts;
+    const values = maps.of(view.head);
+    const extent = maps.extent(view.head);
     this.chips.paint((name) => {
       const there = target.prefix.indexOf(name);
-      const asked = source.prefix.indexOf(name) === answer.source;
+      const asked = source.prefix.indexOf(name) === maps.source;
       const value = { text: number(values[there], 2), colour: colourOf(values[there], extent), ink: inkOn(values[there], extent) };
       return { pressed: asked && pinned, asked, read: there >= 0 && there === read, value: there >= 0 ? value : null };
     });
@@ -209,16 +209,16 @@ export class Tiles {
   }
 
   // marks: { target, tile }, tile being the head whose map the pointer is on.
-  draw(answer, view, marks) {
-    const { source, target } = answer.layouts;
+  draw(maps, view, marks) {
+    const { source, target } = maps.layouts;
     this.layout = target;
-    const asked = source === target ? cellOf(source, answer.source) : null;
+    const asked = source === target ? cellOf(source, maps.source) : null;
     const read = marks.target === null ? null : cellOf(target, marks.target);
     for (const tile of this.#shown(view)) {
       const { head, canvas, value, node, painter } = tile;
-      const all = tile.painted !== answer;
-      if (all) painter.fill(answer.patches(head), target.grid, answer.extent(head));
-      tile.painted = answer;
+      const all = tile.painted !== maps;
+      if (all) painter.fill(maps.patches(head), target.grid, maps.extent(head));
+      tile.painted = maps;
       const unit = unitOf(canvas);
       const size = { width: canvas.width / unit, height: canvas.height / unit };
       const frames = new Map();
@@ -231,8 +231,8 @@ export class Tiles {
         frames.set(`${cell} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, 1.5) });
       }
       tile.marks.paint(frames, all);
-      const values = answer.of(head);
-      const shown = number(marks.target === null ? top(answer.patches(head)) : values[marks.target], this.small ? 2 : 3);
+      const values = maps.of(head);
+      const shown = number(marks.target === null ? top(maps.patches(head)) : values[marks.target], this.small ? 2 : 3);
       setText(value, marks.target === null && !this.small ? this.words.format("top", { value: shown }) : shown);
       setAttribute(node, "aria-pressed", head === view.head);
     }
@@ -275,8 +275,8 @@ class Thumbnail {
   }
 }
 
-// The words of the microscope: question and answer as thumbnails, the same in words for who does not see them.
-export class Narrator {
+// The words of the microscope: query and keys as thumbnails, the same in words for who does not see them.
+export class Readout {
   // canvas: the picture that the text alternative is for. bitmap() -> the photograph that thumbnails are cut from, or null.
   constructor(canvas, words, announcer, bitmap) {
     Object.assign(this, { canvas, words, announcer, bitmap });
@@ -292,7 +292,7 @@ export class Narrator {
     this.node = element("div", { class: "words" }, this.shown, this.state, this.asked, this.reading);
   }
 
-  // While another answer is loading, nothing is said of the last one.
+  // While others are loading, nothing is said of the last ones.
   wait(text) {
     for (const each of [this.source, ...this.targets]) each.clear();
     setText(this.verb, "");
@@ -304,30 +304,30 @@ export class Narrator {
     this.#announce(text);
   }
 
-  // marks: { target, pinned }. head: whose numbers are read out. loud: whether they are spoken.
-  describe(answer, view, { target, pinned }, head, loud) {
+  // marks: { target, pinned }. head: whose numbers are read out. aloud: whether they are spoken.
+  describe(maps, view, { target, pinned }, head, aloud) {
     const { words } = this;
-    const source = words.token(answer.layouts.source, answer.source);
+    const source = words.token(maps.layouts.source, maps.source);
     const said = view.head === head ? view : { ...view, head };
     setText(this.asked, words.format("asked", { source, verb: words.verb(view.direction) }));
     setText(this.state, words.format(pinned ? "state_pinned" : "state_free"));
-    setText(this.reading, target === null ? words.strongest(answer, head) : words.value(answer, head, target));
-    this.#show(answer, view, head, target);
-    const label = words.alternative(answer, said, pinned);
+    setText(this.reading, target === null ? words.strongest(maps, head) : words.value(maps, head, target));
+    this.#show(maps, view, head, target);
+    const label = words.alternative(maps, said, pinned);
     this.announcer.label(this.canvas, label);
-    if (loud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
+    if (aloud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
     this.waited = false; // what was waited for is spoken, too
   }
 
-  #show(answer, view, head, target) {
+  #show(maps, view, head, target) {
     const { words } = this;
     const bitmap = this.bitmap();
-    const values = answer.of(head);
+    const values = maps.of(head);
     const tokens = target === null ? strongest(values, SHOWN) : [target];
-    this.source.show(bitmap, words, answer.layouts.source, answer.source);
+    this.source.show(bitmap, words, maps.layouts.source, maps.source);
     setText(this.verb, words.verb(view.direction));
     this.targets.forEach((thumbnail, i) => {
-      if (i < tokens.length) thumbnail.show(bitmap, words, answer.layouts.target, tokens[i], number(values[tokens[i]]));
+      if (i < tokens.length) thumbnail.show(bitmap, words, maps.layouts.target, tokens[i], number(values[tokens[i]]));
       else thumbnail.clear();
     });
     setText(this.place, words.format("in_layer", { layer: view.layer, head: words.head(head === "all" ? "mean" : head) }));

@@ -25,12 +25,12 @@ export const mount = (node, host) => new Networks(node, host);
 class Networks extends View {
   constructor(parent, host) {
     super(host);
-    this.still = window.matchMedia("(prefers-reduced-motion: reduce)");
+    this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     // shown: { data, sides: [{ picture, grey, frames, meta }] }
     this.at = 0; // in steps; between two of them only while it plays
     this.playing = false;
     this.show(parent, this.build(), parent instanceof Element ? parent : undefined);
-    this.still.addEventListener("change", () => this.still.matches && this.pause(), { signal: this.gone.signal });
+    this.reducedMotion.addEventListener("change", () => this.reducedMotion.matches && this.pause(), { signal: this.controller.signal });
   }
 
   build() {
@@ -57,17 +57,17 @@ class Networks extends View {
     super.destroy();
   }
 
-  turn() {
+  showStatus() {
     this.status.show(this.root, this.loader); // it plays on meanwhile
   }
 
   update(data) {
     this.given = data;
     setText(this.play, this.words.format(this.playing ? "pause" : "play"));
-    this.loader.ask({ urls: Object.fromEntries(data.sides.map(({ url }, i) => [i ? "second" : "picture", url])), data });
+    this.loader.load({ urls: Object.fromEntries(data.sides.map(({ url }, i) => [i ? "second" : "picture", url])), data });
   }
 
-  take({ data }, payloads) {
+  onLoaded({ data }, payloads) {
     const before = this.shown;
     const sides = data.sides.map((_, i) => {
       const { picture, arrays, shapes, meta } = payloads[i ? "second" : "picture"];
@@ -82,10 +82,10 @@ class Networks extends View {
       const { memory } = this.host;
       const known = memory.question === data.question;
       this.halt(known ? memory.at : data.start);
-      if (data.smooth && !known && !this.still.matches) this.start(0);
+      if (data.smooth && !known && !this.reducedMotion.matches) this.start(0);
     }
     setAttribute(this.scrub, "max", data.steps.length - 1);
-    this.chart.take(data);
+    this.chart.setData(data);
     this.resize();
   }
 
@@ -122,7 +122,7 @@ class Networks extends View {
   toggle() {
     if (!this.shown) return;
     if (this.playing) return this.pause();
-    if (this.still.matches) return this.seek((Math.round(this.at) + 1) % (this.last + 1));
+    if (this.reducedMotion.matches) return this.seek((Math.round(this.at) + 1) % (this.last + 1));
     this.start(this.at >= this.last ? 0 : this.at);
   }
 
@@ -144,16 +144,16 @@ class Networks extends View {
   }
 
   pause() {
-    if (this.shown) this.settle(Math.round(this.at));
+    if (this.shown) this.stopAt(Math.round(this.at));
   }
 
   seek(step) {
     if (!this.shown || step === null || (step === this.at && !this.playing)) return;
-    this.settle(step);
+    this.stopAt(step);
   }
 
   // Stops there, and announces it.
-  settle(at) {
+  stopAt(at) {
     this.halt(at);
     Object.assign(this.host.memory, { question: this.shown.data.question, at });
     this.draw();
@@ -230,7 +230,7 @@ class Networks extends View {
     const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.drawImage(scratch, 0, 0, canvas.width, canvas.height);
-    this.paintSquare(context, canvas, meta, mixed(meta.sides, first, second, share), [0, 1].map((axis) => mixed(meta.centres.map((at) => at[axis]), first, second, share)));
+    this.paintSquare(context, canvas, meta, interpolated(meta.sides, first, second, share), [0, 1].map((axis) => interpolated(meta.centres.map((at) => at[axis]), first, second, share)));
   }
 
   paintSquare(context, canvas, { pixels: [height, width] }, side, [row, col]) {
@@ -245,7 +245,7 @@ class Networks extends View {
   }
 }
 
-function mixed(values, first, second, share) {
+function interpolated(values, first, second, share) {
   return (1 - share) * values[first] + share * values[second];
 }
 

@@ -1,6 +1,6 @@
 // The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
 
-import { cellAt, cellThere, gridOf, middleOf, neighbour, patchName, patchNamed, placeOf } from "../core/layout.js";
+import { cellAt, cellAtPlace, gridOf, middleOf, neighbour, patchName, patchNamed, placeOf } from "../core/layout.js";
 import { number } from "../core/scale.js";
 import { Mask } from "../core/state.js";
 import { paintHint } from "../core/words.js";
@@ -8,7 +8,7 @@ import { Chips } from "../parts/controls.js";
 import { element, setText } from "../parts/dom.js";
 import { cellUnder, flushOnLeaving, HELD_KEY_MS, leaveElsewhere, pointUnder, SharedCursor, STEPS, watchBrush, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
-import { boxOf, clearCanvas, drawCuts, drawFrame, drawSegments, drawTag, hide, Marks, penUnder, sizeCanvas, strike, tagBox, veil } from "../render/canvas.js";
+import { boxOf, clearCanvas, drawCuts, drawFrame, drawSegments, drawTag, drawHiddenPatch, Marks, contextUnder, sizeCanvas, drawStruckCell, tagBox, drawDimming } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 
 const PREFERRED_BLEND = 0.65;
@@ -25,8 +25,8 @@ class Picture extends View {
     this.blend = host.memory.blend ?? PREFERRED_BLEND;
     this.phone = window.matchMedia("(max-width: 640px)");
     const root = this.build();
-    this.cursor = new SharedCursor((news) => this.follow(news));
-    this.until(() => this.cursor.destroy());
+    this.cursor = new SharedCursor((message) => this.follow(message));
+    this.onDestroy(() => this.cursor.destroy());
     this.listen();
     this.show(parent, root);
   }
@@ -62,13 +62,13 @@ class Picture extends View {
       fingers: () => true,
       ended: () => this.describe(true),
     });
-    this.until(flushOnLeaving(this.canvas, this.reports));
+    this.onDestroy(flushOnLeaving(this.canvas, this.reports));
     watchPointer(this.canvas, { hover: (event) => this.point(event), leave: () => this.pointAt(null) });
-    this.until(leaveElsewhere(this.canvas, () => this.hover && this.pointAt(null)));
+    this.onDestroy(leaveElsewhere(this.canvas, () => this.hover && this.pointAt(null)));
     this.canvas.addEventListener("click", (event) => {
       const cell = this.given.paint === null ? this.cellAt(event) : null;
       // Chosen in the grid that Python knows, wherever that patch is in the one that is still shown.
-      if (cell) this.pick(patchName(cellThere(placeOf(cell, gridOf(this.shown.data)), gridOf(this.given))), 0);
+      if (cell) this.pick(patchName(cellAtPlace(placeOf(cell, gridOf(this.shown.data)), gridOf(this.given))), 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
   }
@@ -81,7 +81,7 @@ class Picture extends View {
       this.reports.drop(); // it was about patches that are no longer there
       this.mask.clear();
     }
-    if (this.reports.answeredBy(data.received)) this.chosen = data.chosen;
+    if (this.reports.acknowledgedBy(data.received)) this.chosen = data.chosen;
     if (data.paint) this.mask.show(data.paint.cells, data.received);
     this.root.classList.toggle("painting", data.paint !== null);
     this.blending.hidden = !data.heat || data.plain || data.one_of_many;
@@ -90,23 +90,23 @@ class Picture extends View {
     const { accent, onAccent, paper } = this.host.theme();
     this.root.style.setProperty("--on-accent", onAccent);
     this.colours = { accent, paper };
-    this.loader.ask({ urls: { picture: data.url, numbers: data.heat && data.heat.url, hidden: data.paint && data.paint.url }, data });
+    this.loader.load({ urls: { picture: data.url, numbers: data.heat && data.heat.url, hidden: data.paint && data.paint.url }, data });
   }
 
   // All that a question needs is here: data, values and pictures change together.
-  take({ data }, { picture: { picture }, numbers, hidden }) {
+  onLoaded({ data }, { picture: { picture }, numbers, hidden }) {
     const before = this.shown;
     const backdrop = data.heat ? (picture === before?.picture && before.data.heat ? before.backdrop : greyOf(picture)) : picture;
     this.shown = { data, picture, backdrop, hidden: hidden?.picture, values: numbers && numbers.arrays.values };
-    if (this.hover && before) this.hover = cellThere(placeOf(this.hover, gridOf(before.data)), gridOf(data));
+    if (this.hover && before) this.hover = cellAtPlace(placeOf(this.hover, gridOf(before.data)), gridOf(data));
     if (numbers) this.painter.fill(this.shown.values, gridOf(data), data.heat);
     this.painted = "";
     paintScale(this.scale, data.heat || data.bar);
     this.root.dataset.ready = data.heat ? data.heat.url : data.url;
   }
 
-  turn() {
-    super.turn();
+  showStatus() {
+    super.showStatus();
     if (this.loader.state !== "shown") delete this.root.dataset.ready;
     this.draw();
     this.describe();
@@ -151,17 +151,17 @@ class Picture extends View {
   paintBase(width, height) {
     const { backdrop, data } = this.shown;
     const { grid, heat } = data;
-    const pen = penUnder(this.base, this.canvas);
-    pen.imageSmoothingQuality = "high";
-    if (!data.plain) pen.drawImage(backdrop, 0, 0, width, height);
-    if (grid.dim) veil(pen, this.colours.paper, grid.dim, width, height);
+    const context = contextUnder(this.base, this.canvas);
+    context.imageSmoothingQuality = "high";
+    if (!data.plain) context.drawImage(backdrop, 0, 0, width, height);
+    if (grid.dim) drawDimming(context, this.colours.paper, grid.dim, width, height);
     if (heat) {
-      pen.imageSmoothingEnabled = false;
-      pen.globalAlpha = data.plain ? 1 : this.blend;
-      pen.drawImage(this.painter.canvas, 0, 0, width, height);
-      pen.globalAlpha = 1;
+      context.imageSmoothingEnabled = false;
+      context.globalAlpha = data.plain ? 1 : this.blend;
+      context.drawImage(this.painter.canvas, 0, 0, width, height);
+      context.globalAlpha = 1;
     }
-    if (grid.line) drawCuts(pen, gridOf(data), width, height, grid.line, this.colours.paper);
+    if (grid.line) drawCuts(context, gridOf(data), width, height, grid.line, this.colours.paper);
   }
 
   marksIn(width, height) {
@@ -175,30 +175,30 @@ class Picture extends View {
     if (chosen && grid.dim) {
       // The chosen patch stays as it is while the rest is dimmed.
       const box = boxOf(cells, chosen, size);
-      marks.set(`clear ${chosen}`, { box, draw: (pen) => pen.drawImage(picture, ...boxOf(cells, chosen, picture), ...box) });
+      marks.set(`clear ${chosen}`, { box, draw: (context) => context.drawImage(picture, ...boxOf(cells, chosen, picture), ...box) });
     }
     for (const index of this.given.paint && this.sameGrid() ? this.mask.cells : []) {
       const cell = cellAt(index, cells[1]);
       const box = boxOf(cells, cell, size);
-      const draw = (pen) => (hidden ? hide(pen, hidden, boxOf(cells, cell, hidden), box) : strike(pen, box, accent));
+      const draw = (context) => (hidden ? drawHiddenPatch(context, hidden, boxOf(cells, cell, hidden), box) : drawStruckCell(context, box, accent));
       marks.set(`painted ${index}`, { box, draw });
     }
     if (grid.walls.length || grid.contour.length) {
-      const draw = (pen) => {
-        drawSegments(pen, grid.walls, cells, size);
-        drawSegments(pen, grid.contour, cells, size, "#2fd4ff");
+      const draw = (context) => {
+        drawSegments(context, grid.walls, cells, size);
+        drawSegments(context, grid.contour, cells, size, "#2fd4ff");
       };
       marks.set(`lines ${JSON.stringify(grid.contour)}`, { box: [0, 0, width, height], draw });
     }
     const frame = (name, cell, colour, thick) => {
       const box = boxOf(cells, cell, size);
-      marks.set(`${name} ${cell} ${colour}`, { box, draw: (pen) => drawFrame(pen, box, colour, thick) });
+      marks.set(`${name} ${cell} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, thick) });
     };
     for (const mark of data.marks) {
       frame("mark", mark, "#ffffff", 1);
       if (!data.tag) continue;
       const box = tagBox(data.tag, boxOf(cells, mark, size), width);
-      marks.set(`tag ${mark}`, { box, draw: (pen) => drawTag(pen, data.tag, box, this.host.theme().font) });
+      marks.set(`tag ${mark}`, { box, draw: (context) => drawTag(context, data.tag, box, this.host.theme().font) });
     }
     if (chosen) frame("chosen", chosen, accent, 3);
     if (this.hover && String(this.hover) !== String(chosen)) frame("hover", this.hover, "#ffffff", 2);
@@ -214,19 +214,19 @@ class Picture extends View {
     if (String(cell) !== String(this.hover)) this.pointAt(cell);
   }
 
-  pointAt(cell, loud = false) {
+  pointAt(cell, aloud = false) {
     this.hover = cell;
     this.redraw();
-    this.describe(loud);
+    this.describe(aloud);
     if (this.shown) this.cursor.send({ hover: placeOf(cell, gridOf(this.shown.data)) });
   }
 
   // From a linked picture: its cursor, the patch chosen there, the opacity of its map.
   follow({ hover, chosen, stamp, blend }) {
     if (!this.given) return;
-    if (hover !== undefined) this.hover = this.shown && cellThere(hover, gridOf(this.shown.data));
+    if (hover !== undefined) this.hover = this.shown && cellAtPlace(hover, gridOf(this.shown.data));
     if (chosen) {
-      this.chosen = patchName(cellThere(chosen, gridOf(this.given)));
+      this.chosen = patchName(cellAtPlace(chosen, gridOf(this.given)));
       this.reports.follow(stamp);
     }
     if (blend !== undefined) {
@@ -265,8 +265,8 @@ class Picture extends View {
     this.cursor.send({ chosen: cell && placeOf(cell, gridOf(this.given)), stamp });
   }
 
-  // loud: whether it is read out: after a key or a choice, not for a pointer that moves.
-  describe(loud = false) {
+  // aloud: whether it is read out: after a key or a choice, not for a pointer that moves.
+  describe(aloud = false) {
     const { words } = this;
     const { alt } = this.shown?.data || this.given;
     const { state } = this.loader;
@@ -278,7 +278,7 @@ class Picture extends View {
     if (this.given.paint) spoken.push(words.format("marked_count", { count: this.mask.cells.size, total: this.given.rows * this.given.cols }));
     const keys = this.given.paint ? [] : [words.format("keys")];
     this.announcer.label(this.canvas, [alt, spoken.join(" · "), ...keys].join(" "));
-    if (loud) this.announcer.announce(spoken.join(" · "));
+    if (aloud) this.announcer.announce(spoken.join(" · "));
   }
 
   reading() {

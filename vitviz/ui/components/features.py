@@ -37,7 +37,7 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class AskedPatch:
+class SourcePatch:
     """The patch that the others are compared with.
 
     Attributes:
@@ -51,7 +51,7 @@ class AskedPatch:
     chosen: bool
 
     @classmethod
-    def reported(cls, report: object, grids: Sequence[tuple[int, int]]) -> AskedPatch | None:
+    def reported(cls, report: object, grids: Sequence[tuple[int, int]]) -> SourcePatch | None:
         """A browser's report, None where it is invalid: a browser may send anything."""
         if not isinstance(report, Mapping):
             return None
@@ -68,8 +68,8 @@ def _component(words: tuple[tuple[str, str], ...]) -> Component:
 
 def features(
     photographs: Sequence[Photograph],
-    asked: AskedPatch,
-    on_change: Callable[[AskedPatch | None], None],
+    source: SourcePatch,
+    on_change: Callable[[SourcePatch | None], None],
     *,
     words: Mapping[str, str],
     alt: str,
@@ -81,7 +81,7 @@ def features(
 
     Args:
         photographs: one to `MOST_PHOTOGRAPHS`; with features, two at most, or painted all of them.
-        asked: what is asked about.
+        source: the patch that the others are compared with.
         on_change: called with the chosen patch, None where the choice was taken back, before the page runs again.
         words: its sentences.
         alt: the text alternative of a photograph.
@@ -91,7 +91,7 @@ def features(
     """
 
     def taken(report: object) -> None:
-        chosen = AskedPatch.reported(report, [(each.rows, each.cols) for each in photographs])
+        chosen = SourcePatch.reported(report, [(each.rows, each.cols) for each in photographs])
         if report is None or chosen is not None:
             on_change(chosen)
 
@@ -99,7 +99,7 @@ def features(
         "mode": "alike" if photographs[0].features else "painted",
         "pictures": [asdict(each) for each in photographs],
         "pairs": pairs,
-        "asked": asdict(asked),
+        "source": asdict(source),
         "sizes": list(sizes) or None,
         "alt": alt,
     }

@@ -20,11 +20,11 @@ LONGEST_NAME = 200
 class JourneyView:
     """What was chosen in the figure.
 
-    held    name of the chosen token ("r3c5", "cls"), "" where none is
+    pinned  name of the chosen token ("r3c5", "cls"), "" where none is
     hidden  patches that are hidden, counted row by row, ascending
     """
 
-    held: str = ""
+    pinned: str = ""
     hidden: tuple[int, ...] = ()
 
     @classmethod
@@ -32,12 +32,12 @@ class JourneyView:
         """A browser's report, None where it is invalid: a browser may send anything."""
         if not isinstance(report, Mapping):
             return None
-        held, mask = report.get("held") or "", report.get("mask")
-        if not isinstance(held, str) or len(held) > MAX_QUERY or not isinstance(mask, list):
+        pinned, mask = report.get("pinned") or "", report.get("mask")
+        if not isinstance(pinned, str) or len(pinned) > MAX_QUERY or not isinstance(mask, list):
             return None
         if not all(type(cell) is int and 0 <= cell < num_patches for cell in mask):
             return None
-        return cls(held, tuple(sorted(set(mask))))
+        return cls(pinned, tuple(sorted(set(mask))))
 
 
 @dataclass(frozen=True)
@@ -54,23 +54,23 @@ class SentPhotograph:
 
 
 @dataclass(frozen=True)
-class Act:
+class Action:
     """An action of a control of the figure.
 
     kind    "page": open a page; "image": take a sample; "upload": take `upload`
     name    of the page or the sample
-    layer, head, held  what that page is to show; head None for all
+    layer, head, pinned  what that page is to show; head None for all
     """
 
     kind: str
     name: str = ""
     layer: int = 0
     head: int | None = None
-    held: str = ""
+    pinned: str = ""
     upload: SentPhotograph | None = None
 
     @classmethod
-    def reported(cls, report: object) -> Act | None:
+    def reported(cls, report: object) -> Action | None:
         """As `JourneyView.reported`."""
         if not isinstance(report, Mapping):
             return None
@@ -81,11 +81,11 @@ class Act:
             upload = _upload(report)
             return None if upload is None else cls("upload", upload=upload)
         if kind == "page":
-            page, layer, head, held = (report.get(name) for name in ("page", "layer", "head", "held"))
+            page, layer, head, pinned = (report.get(name) for name in ("page", "layer", "head", "pinned"))
             if type(layer) is not int or not (head is None or type(head) is int) or min(layer, head or 0) < 0:
                 return None
-            if isinstance(page, str) and isinstance(held or "", str) and len(held or "") <= MAX_QUERY:
-                return cls("page", page[:LONGEST_NAME], layer, head, held or "")
+            if isinstance(page, str) and isinstance(pinned or "", str) and len(pinned or "") <= MAX_QUERY:
+                return cls("page", page[:LONGEST_NAME], layer, head, pinned or "")
         return None
 
 
@@ -134,7 +134,7 @@ def journey(
     words: Mapping[str, str],
     num_patches: int,
     on_change: Callable[[JourneyView], None],
-    on_act: Callable[[Act], None],
+    on_act: Callable[[Action], None],
     *,
     key: str,
 ) -> None:
@@ -152,7 +152,7 @@ def journey(
             on_change(view)
 
     def acted(report: object) -> None:
-        act = Act.reported(report)
+        act = Action.reported(report)
         if act is not None:
             on_act(act)
 

@@ -104,7 +104,7 @@ def microscope(
     nearest = range(view.layer - neighbours, view.layer + neighbours + 1)
     near = [layer for layer in nearest if 0 <= layer < num_layers]
     data = {
-        "asked": {"selection": asdict(view)},
+        "view": asdict(view),
         "picture": picture,
         "num_layers": num_layers,
         "layers": {str(layer): layer_address(layer) for layer in near},

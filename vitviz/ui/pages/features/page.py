@@ -130,7 +130,7 @@ def _mounted(
 ) -> None:
     features(
         shown,
-        pictures.asked(),
+        pictures.source(),
         pictures.keep,
         words=words.FIGURE,
         alt=words.ALT[pictures.kind],
@@ -187,10 +187,10 @@ def _components(pictures: Pictures) -> None:
 
 
 def _groups(pictures: Pictures) -> None:
-    labels, asked = pictures.groups(), pictures.asked()
+    labels, source = pictures.groups(), pictures.source()
     count, refined = int(state.value_of("groups")), on("edges")
-    cell = pictures.contexts[asked.picture].layout.cell_named(asked.cell)
-    alone = int(labels[asked.picture][cell]) if asked.chosen and cell is not None else None
+    cell = pictures.contexts[source.picture].layout.cell_named(source.cell)
+    alone = int(labels[source.picture][cell]) if source.chosen and cell is not None else None
     drawn = [pictures.drawn_groups(at) for at in range(len(labels))]
 
     def painted(at: int) -> bytes:
@@ -282,9 +282,9 @@ FIGURES = {"alike": "similar patches", "components": "principal components", "gr
 
 def _exports(pictures: Pictures) -> None:
     foreground, smooth, count = on("foreground"), on("edges"), int(state.value_of("groups"))
-    asked, of = pictures.asked(), pictures
-    cell = pictures.contexts[asked.picture].layout.cell_named(asked.cell)
-    assert cell is not None  # `asked` names an existing patch
+    source, of = pictures.source(), pictures
+    cell = pictures.contexts[source.picture].layout.cell_named(source.cell)
+    assert cell is not None  # `source` names an existing patch
     edges = [of.drawn_groups(at) for at in range(len(of.contexts))] if smooth and of.kind == "groups" else []
 
     def make() -> Figure:
@@ -294,9 +294,9 @@ def _exports(pictures: Pictures) -> None:
             return components_figure(subject, maps, of.facet, of.layer, foreground, smooth, others=others)
         if of.kind == "groups":
             return clusters_figure(subject, maps, count, of.facet, of.layer, others=others, along_edges=edges)
-        if asked.picture:
+        if source.picture:
             (subject, maps), others = given[1], given[:1]
         return similarity_figure(subject, maps, cell, of.facet, of.layer, of.together.theme, others=others)
 
-    arguments = {**of.params, "foreground": foreground, "smooth": smooth, "count": count, "asked": asked}
+    arguments = {**of.params, "foreground": foreground, "smooth": smooth, "count": count, "source": source}
     figure.exports(of.together, FIGURES[of.kind], make, label="", **arguments)

@@ -21,7 +21,7 @@ from vitviz.analysis.masks import Annotation, coco, in_photograph, refine_labels
 from vitviz.samples import samples
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.components.features import MOST_PHOTOGRAPHS, AskedPatch
+from vitviz.ui.components.features import MOST_PHOTOGRAPHS, SourcePatch
 from vitviz.ui.compute import consent, images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import objects
@@ -178,20 +178,20 @@ class Pictures:
                     found.append(Annotation(name, box, mask, words.GROUP_NAME.format(number=int(group) + 1)))
         return coco(sizes, found)
 
-    def asked(self) -> AskedPatch:
+    def source(self) -> SourcePatch:
         """The chosen patch of the second photograph, else the marked one of the first, else one to begin with."""
         context = self.contexts[0]
         there = self.contexts[1].layout.cell_named(str(state.value_of("there"))) if len(self.contexts) > 1 else None
         if there is not None:
-            return AskedPatch(1, cell_name(*there), True)
+            return SourcePatch(1, cell_name(*there), True)
         marked = marked_patch(context)
         if marked is not None:
-            return AskedPatch(0, cell_name(*marked), True)
+            return SourcePatch(0, cell_name(*marked), True)
         down, across = BEGINNINGS.get(context.selection.image or samples()[0].id, (0.5, 0.5))
         rows, cols = context.layout.grid
-        return AskedPatch(0, cell_name(int(down * rows), int(across * cols)), False)
+        return SourcePatch(0, cell_name(int(down * rows), int(across * cols)), False)
 
-    def keep(self, chosen: AskedPatch | None) -> None:
+    def keep(self, chosen: SourcePatch | None) -> None:
         """Stores a choice of the browser: a patch of the selected photograph for all pages, of another one for this page
         alone.
         """

@@ -43,7 +43,7 @@ from vitviz.ui.text import common
 
 BARS = 5
 # Bytes of queries and keys of all layers together, in half precision. Beyond, the server computes the shares of the one
-# token that is held.
+# token that is pinned.
 MOST_BYTES = 32 * 2**20
 
 
@@ -67,7 +67,7 @@ class Pass:
 
 
 def figure_data(
-    context: PageContext, held: str, hiding: HidePatches, pages: dict[str, str], refused: str = ""
+    context: PageContext, pinned: str, hiding: HidePatches, pages: dict[str, str], refused: str = ""
 ) -> dict[str, Any]:
     """The data of `frontend/views/journey.js`, as JSON. refused: why a photograph was not taken, once."""
     changes = Interventions((hiding,) if hiding.patches else ())
@@ -77,8 +77,7 @@ def figure_data(
     )  # patches of a link are hidden only where the changed model was run
     trace = context.traced.trace if passed is None or passed.trace is None else passed.trace
     follow = _follow(context)
-    reads = _read_token(context)
-    mapped = held or follow
+    mapped = pinned or follow
     layers = _layers(context, trace, mapped, changes.encode())
     layout = context.layout
     return {
@@ -99,8 +98,8 @@ def figure_data(
         "silent": "untrained" if not context.model.trained else "features",
         "features": _features(context),
         "follow": follow,
-        "reads": reads,
-        "held": held,
+        "output_token": _output_token(context),
+        "pinned": pinned,
         "mask": list(hidden),
         **_covers(context, hiding.fill),
         "object": _object(context),
@@ -351,7 +350,7 @@ def _object(context: PageContext) -> list[int] | None:
     return None if found is None else list(patches_in(found.mask))
 
 
-def _read_token(context: PageContext) -> str | None:
+def _output_token(context: PageContext) -> str | None:
     """The token that the output is read from, where it is one."""
     if not context.one_grid or context.trace.reads is None:
         return None

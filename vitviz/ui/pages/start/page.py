@@ -12,7 +12,7 @@ from vitviz.analysis.interventions import HidePatches, Interventions
 from vitviz.figures.interventions import intervention_snippet
 from vitviz.tokens import TokenLayout
 from vitviz.ui import state
-from vitviz.ui.components.journey import Act, JourneyView, journey
+from vitviz.ui.components.journey import Action, JourneyView, journey
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
 from vitviz.ui.controls import edits, frame
@@ -64,9 +64,9 @@ def _opened_again() -> PageContext:
 
 
 def _draw(context: PageContext) -> None:
-    held = context.selection.query if _exists(context.selection.query, context.layout) else ""
+    pinned = context.selection.query if _exists(context.selection.query, context.layout) else ""
     titles = {name: page.title for name, page in navigation.pages().items()}
-    data = figure_data(context, held, _hidden(context.layout), titles, st.session_state.get(REFUSED, ""))
+    data = figure_data(context, pinned, _hidden(context.layout), titles, st.session_state.get(REFUSED, ""))
     journey(data, words.JOURNEY, context.layout.num_patches, keep, act, key="journey")
     st.session_state.pop(REFUSED, None)  # not before it was sent: a run may be overtaken by another
 
@@ -95,20 +95,20 @@ def _hidden(layout: TokenLayout) -> HidePatches:
 def keep(view: JourneyView) -> None:
     """Stores a choice of the figure in the selection of the session, and so in the URL and for other pages."""
     given = edits.current()
-    edits.switch(edits.hide(given, view.hidden, edits.hide_by(given)), query=view.held)
+    edits.switch(edits.hide(given, view.hidden, edits.hide_by(given)), query=view.pinned)
 
 
-def act(asked: Act) -> None:
+def act(action: Action) -> None:
     """Carries out an action of a control of the figure."""
     st.session_state[ACTED] = True
-    if asked.kind == "image":
-        edits.show_all(image=asked.name)
-    elif asked.kind == "upload" and asked.upload is not None:
-        if images.keep_upload(asked.upload.content, scaled=asked.upload.scaled, counted=False):
+    if action.kind == "image":
+        edits.show_all(image=action.name)
+    elif action.kind == "upload" and action.upload is not None:
+        if images.keep_upload(action.upload.content, scaled=action.upload.scaled, counted=False):
             edits.show_all(image=UPLOAD)
         else:
             st.session_state[REFUSED] = images.refusal()  # the figure says it, where the visitor looks
-    elif asked.kind == "page":
-        chosen: dict[str, Any] = {"layer": asked.layer, "head": asked.head, "query": asked.held}
+    elif action.kind == "page":
+        chosen: dict[str, Any] = {"layer": action.layer, "head": action.head, "query": action.pinned}
         state.change(**chosen)
-        navigation.go_next(asked.name, "start")
+        navigation.go_next(action.name, "start")

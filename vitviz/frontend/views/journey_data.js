@@ -1,10 +1,10 @@
-// What the journey knows of its photograph: the token that is asked about, the shares of attention of every layer, and the sentences that
-// state the numbers. Weights are computed here from queries and keys, layer by layer. It draws nothing.
+// The data of the journey: the query whose attention is shown, its shares in every layer, and the sentences that state the numbers.
+// Weights are computed here from queries and keys, layer by layer. It draws nothing.
 
 import { patchName, patchNamed, tokenNamed } from "../core/layout.js";
 import { strongest } from "../core/scale.js";
 import { FIRST_LAYER, PATCHES, POSITIONS } from "../core/timeline.js";
-import { KeptRows, LayerWeights } from "../core/weights.js";
+import { RowCache, LayerWeights } from "../core/weights.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { cellUnder } from "../parts/input.js";
 import { ShareMap } from "../render/journey.js";
@@ -12,7 +12,7 @@ import { ShareMap } from "../render/journey.js";
 export const LINKS = 3; // strongest targets that get an arc
 const KEPT_BYTES = 2 ** 20; // of a layer's rows that are remembered
 
-export class JourneyAnswers {
+export class JourneyData {
   // One layer after the other, so that the first are shown while the last are loading.
   loadLayers(data) {
     const urls = data.layers.map(({ url }) => url);
@@ -37,12 +37,12 @@ export class JourneyAnswers {
         },
         changed: () => {
           if (layer.loader.error) next(i + 1); // the others are loaded nevertheless
-          this.turn();
+          this.showStatus();
           this.repaint();
         },
         stale: () => this.host.stale(),
       });
-      layer.loader.ask({ urls: { numbers: layer.url } });
+      layer.loader.load({ urls: { numbers: layer.url } });
     };
     next(0);
   }
@@ -52,16 +52,16 @@ export class JourneyAnswers {
     const i = this.timeline.playing || this.hovered === null ? -1 : this.layerShown;
     const [layer, url] = [this.layers[i], this.shown.data.layers[i]?.rows];
     if (!url || (this.pointed?.layer === layer && this.pointed.url === url)) return;
-    this.leavePointed();
+    this.unloadPointed();
     const taken = (_, { numbers }) => {
       takeRows(layer, numbers);
       this.repaint();
     };
     this.pointed = { layer, url, loader: new Loader(sourceOf(this.host), { arrived: taken, changed: () => {}, stale: () => this.host.stale() }) };
-    this.pointed.loader.ask({ urls: { numbers: url } });
+    this.pointed.loader.load({ urls: { numbers: url } });
   }
 
-  leavePointed() {
+  unloadPointed() {
     if (!this.pointed) return;
     this.pointed.loader.stop();
     Object.assign(this.pointed.layer, { weights: null, rows: null });
@@ -75,21 +75,21 @@ export class JourneyAnswers {
   }
 
   // Whether a layer answers for whichever token is asked about, or for one alone, whose shares the server computed. layer -1: all.
-  answersAny(layer) {
+  hasAllRows(layer) {
     const { layers } = this.shown.data;
     return layer < 0 ? layers.every(({ any }) => any) : Boolean(layers[layer].any || this.layers[layer].rows);
   }
 
   queryIn(layer) {
-    if (!this.shown) return this.held;
-    return this.held ?? (this.answersAny(layer) ? this.hovered : null) ?? this.shown.data.follow ?? null;
+    if (!this.shown) return this.pinned;
+    return this.pinned ?? (this.hasAllRows(layer) ? this.hovered : null) ?? this.shown.data.follow ?? null;
   }
 
   get query() {
     return this.queryIn(this.layerShown);
   }
 
-  // The token under the pointer where another one is held: the share that is read out is the held token's share on it.
+  // The token under the pointer where another one is pinned: the share that is read out is the pinned token's share on it.
   targetOf(query) {
     return this.hovered !== query ? this.hovered : null;
   }
@@ -127,7 +127,7 @@ export class JourneyAnswers {
     return row && weights ? row.subarray(weights.meta.key.prefix.length) : row;
   }
 
-  even(layer) {
+  uniformShare(layer) {
     const { weights, grid } = this.layers[layer];
     return 1 / (weights ? weights.keys : grid[0] * grid[1]);
   }
@@ -167,7 +167,7 @@ export class JourneyAnswers {
 
   // With reduced motion all layers are shown from the first moment, and the answer once the playhead is moved.
   get waiting() {
-    return this.timeline.at === this.timeline.brink;
+    return this.timeline.at === this.timeline.beforeAnswer;
   }
 
   readingNote(layer) {
@@ -195,7 +195,7 @@ export class JourneyAnswers {
   captionText() {
     const { timeline, words } = this;
     const { data } = this.shown;
-    const pointed = this.hovered !== null || this.held !== null;
+    const pointed = this.hovered !== null || this.pinned !== null;
     const layer = this.layerShown;
     if (this.brushing || (this.mask.cells.size && timeline.finished && !pointed)) return this.hiddenText();
     if (layer >= 0 && (pointed || !timeline.finished) && this.seen > FIRST_LAYER) {
@@ -234,7 +234,7 @@ export class JourneyAnswers {
     const { answer } = this.shown.data;
     const hidden = this.mask.cells.size;
     if (!hidden) return words.format("caption_brush");
-    if (!this.reports.answeredBy(this.given.received) || answer === null) return words.format("caption_hiding", { hidden });
+    if (!this.reports.acknowledgedBy(this.given.received) || answer === null) return words.format("caption_hiding", { hidden });
     const [best] = answer.bars.at(-1);
     return words.format("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
   }
@@ -242,7 +242,7 @@ export class JourneyAnswers {
 
 function takeRows(layer, numbers) {
   layer.weights = new LayerWeights(numbers);
-  layer.rows = new KeptRows(layer.weights, KEPT_BYTES);
+  layer.rows = new RowCache(layer.weights, KEPT_BYTES);
 }
 
 export function percent(share) {

@@ -3,9 +3,9 @@
 
 import { patchNamed } from "../core/layout.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
-import { penOf } from "../render/canvas.js";
+import { clearedContext } from "../render/canvas.js";
 import { drawColumns, drawLayer, drawPixels, ShareMap } from "../render/journey.js";
-import { percent } from "./journey_answers.js";
+import { percent } from "./journey_data.js";
 import { headSide } from "./journey_figure.js";
 import { JourneyOverlay } from "./journey_overlay.js";
 
@@ -13,7 +13,7 @@ const FEATURES_SIDE = 150; // CSS pixels
 const [LEAST_PIXELS, MOST_PIXELS] = [160, 300]; // CSS pixels of a patch whose pixels are shown
 const CURVE_HEIGHT = 128; // CSS pixels
 
-export class JourneyOpened extends JourneyOverlay {
+export class JourneyDetails extends JourneyOverlay {
   // The heads of one layer, in the place of the sequence.
   paintHeads() {
     const { heads } = this.figure;
@@ -28,7 +28,7 @@ export class JourneyOpened extends JourneyOverlay {
       const tiles = Array.from({ length: count }, (_, head) => {
         const canvas = element("canvas", { "aria-hidden": "true" });
         const text = element("span", { text: this.words.format("head", { head }) });
-        return element("button", { type: "button", onclick: () => this.leave("microscope", head) }, text, canvas);
+        return element("button", { type: "button", onclick: () => this.openPage("microscope", head) }, text, canvas);
       });
       heads.replaceChildren(...tiles);
       this.headMaps = tiles.map(() => new ShareMap());
@@ -36,12 +36,12 @@ export class JourneyOpened extends JourneyOverlay {
     if (!layer.weights) return;
     [...heads.children].forEach((tile, head) => {
       const shares = this.patchShares(this.open, this.query, head);
-      this.once(`head ${head}`, [this.open, this.query, side], () => {
+      this.drawIfChanged(`head ${head}`, [this.open, this.query, side], () => {
         const height = Math.round((side * this.size.frameHeight) / this.size.frame);
-        const pen = penOf(tile.lastElementChild, side, height);
+        const context = clearedContext(tile.lastElementChild, side, height);
         const map = this.headMaps[head];
-        if (shares) map.fill(shares, layer.grid, this.even(this.open));
-        drawLayer(pen, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0, this.query), links: [] });
+        if (shares) map.fill(shares, layer.grid, this.uniformShare(this.open));
+        drawLayer(context, side, height, { dark: this.darkFrame, map: shares && map, heat: 1, grid: layer.grid, marks: this.marks(layer.grid, 0, this.query), links: [] });
       });
     });
   }
@@ -53,10 +53,10 @@ export class JourneyOpened extends JourneyOverlay {
     const cell = patchNamed(this.query ?? "") ?? patchNamed(shown.data.follow);
     const [high, wide] = shown.data.layout.patch_size;
     const side = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, size.sequenceHeight));
-    this.once("pixels", [cell, side, shown.data.question], () => {
+    this.drawIfChanged("pixels", [cell, side, shown.data.question], () => {
       const patch = words.format("patch", { row: cell[0], col: cell[1] });
-      const pen = penOf(figure.pixelCanvas, (side * wide) / Math.max(high, wide), (side * high) / Math.max(high, wide));
-      drawPixels(pen, { picture: shown.picture, grid: this.grid, cell, pixels: [high, wide], side: side / Math.max(high, wide) });
+      const context = clearedContext(figure.pixelCanvas, (side * wide) / Math.max(high, wide), (side * high) / Math.max(high, wide));
+      drawPixels(context, { picture: shown.picture, grid: this.grid, cell, pixels: [high, wide], side: side / Math.max(high, wide) });
       const text = words.format("pixels_note", { high, wide, numbers: high * wide * shown.data.channels });
       setText(figure.sequenceTitle, words.format("pixels_title", { patch }));
       setText(figure.pixelsNote, text);
@@ -76,10 +76,10 @@ export class JourneyOpened extends JourneyOverlay {
     if (!values) return;
     const { accent, ink } = this.host.theme();
     const text = (at) => (answer.probability ? percent(values[at]) : values[at].toFixed(2));
-    this.once("curve", [this.curve, step, size.answer, values, accent, ink], () => {
+    this.drawIfChanged("curve", [this.curve, step, size.answer, values, accent, ink], () => {
       setText(figure.curveTitle, words.format("curve_title", { name: this.curve, value: text(step) }));
-      const pen = penOf(figure.curveCanvas, size.answer, CURVE_HEIGHT);
-      drawColumns(pen, { values, step, width: size.answer, height: CURVE_HEIGHT, accent, ink });
+      const context = clearedContext(figure.curveCanvas, size.answer, CURVE_HEIGHT);
+      drawColumns(context, { values, step, width: size.answer, height: CURVE_HEIGHT, accent, ink });
       const spoken = values.map((_, at) => (at ? words.format("curve_layer", { layer: at - 1, value: text(at) }) : words.format("curve_input", { value: text(at) })));
       setAttribute(figure.curveCanvas, "aria-label", `${this.curve}. ${spoken.join(", ")}`);
     });
@@ -98,12 +98,12 @@ export class JourneyOpened extends JourneyOverlay {
     const done = this.reached >= this.timeline.end;
     const side = Math.min(size.answer, FEATURES_SIDE);
     const height = Math.round((side * size.photoHeight) / size.photo);
-    this.once("features", [done, side, height, shown.data.features], () => {
-      const pen = penOf(figure.features, side, height);
-      pen.imageSmoothingEnabled = false;
-      pen.fillStyle = "rgba(128, 128, 128, 0.15)";
-      if (done) pen.drawImage(features, 0, 0, side, height);
-      else pen.fillRect(0, 0, side, height);
+    this.drawIfChanged("features", [done, side, height, shown.data.features], () => {
+      const context = clearedContext(figure.features, side, height);
+      context.imageSmoothingEnabled = false;
+      context.fillStyle = "rgba(128, 128, 128, 0.15)";
+      if (done) context.drawImage(features, 0, 0, side, height);
+      else context.fillRect(0, 0, side, height);
       setAttribute(figure.features, "aria-label", this.words.format(done ? "features_label" : "features_title"));
     });
   }
