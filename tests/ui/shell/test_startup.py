@@ -61,9 +61,9 @@ def test_log_lines_of_the_app_have_a_time(monkeypatch):
     monkeypatch.setattr(sys, "stderr", written)
     set_up_logs("text")
     set_up_logs("text")
-    logging.getLogger("vitviz.ui.shell.errors").error("once")
+    logging.getLogger("vitviz.ui.controls.errors").error("once")
     (line,) = written.getvalue().splitlines()
-    assert line[:4].isdigit() and line[10] == " " and line.endswith("ERROR vitviz.ui.shell.errors: once")
+    assert line[:4].isdigit() and line[10] == " " and line.endswith("ERROR vitviz.ui.controls.errors: once")
 
 
 def test_logging_that_was_set_up_stays_as_it_is(monkeypatch):

@@ -23,7 +23,7 @@ from vitviz.outputs import OutputKind
 from vitviz.references import PUBLICATIONS
 from vitviz.samples import samples
 from vitviz.ui.context import PageContext, prepared_context
-from vitviz.ui.shell import navigation
+from vitviz.ui.controls import navigation
 from vitviz.ui.text import common, journey
 from vitviz.ui.text.sentences import true_of
 

@@ -14,9 +14,9 @@ from vitviz.glossary import GLOSSARY, terms_in
 from vitviz.references import PUBLICATIONS
 from vitviz.support import Support, judge
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls import navigation
 from vitviz.ui.controls.captions import Facts, sentence
 from vitviz.ui.escape import escaped
-from vitviz.ui.shell import navigation
 from vitviz.ui.text import common as words
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import true_of

@@ -16,6 +16,7 @@ from streamlit import runtime
 from streamlit.errors import StreamlitSecretNotFoundError
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
+from vitviz.ui.controls import navigation
 from vitviz.ui.selection import MAX_SIZE
 from vitviz.ui.server import session, uploads
 from vitviz.ui.server.class_code import ClassCode
@@ -40,7 +41,7 @@ from vitviz.ui.server.route import (
 from vitviz.ui.server.settings import PREFIX, ServerSettings, SettingsError, settings
 from vitviz.ui.server.starting import START
 from vitviz.ui.server.watching import ServerMetrics, health_paths, health_routes, serve_metrics, set_up_logs
-from vitviz.ui.shell import navigation, presenter, startup, styles
+from vitviz.ui.shell import presenter, startup, styles
 from vitviz.ui.shell import text as words
 
 _LOG = logging.getLogger(__name__)

@@ -11,14 +11,14 @@ from vitviz.models import Model
 from vitviz.ui import state
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
-from vitviz.ui.controls import frame
+from vitviz.ui.controls import frame, navigation
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as model_words
 from vitviz.ui.pages.registry import Page
 from vitviz.ui.selection import UPLOAD, Selection
-from vitviz.ui.shell import navigation, prediction_bar, presenter, sidebar
+from vitviz.ui.shell import prediction_bar, presenter, sidebar
 from vitviz.ui.shell import text as sidebar_words
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.shell.opening import arrange
 from vitviz.ui.text import common as words
 

@@ -11,10 +11,11 @@ from typing import Any
 import streamlit as st
 
 from vitviz.ui import state
+from vitviz.ui.controls import navigation
 from vitviz.ui.pages.registry import Page, pages, pages_shown
 from vitviz.ui.server import starting
 from vitviz.ui.server.settings import settings
-from vitviz.ui.shell import navigation, presenter, styles
+from vitviz.ui.shell import presenter, styles
 from vitviz.ui.shell import text as words
 from vitviz.ui.text import common
 

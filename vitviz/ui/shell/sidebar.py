@@ -19,6 +19,7 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.selection import GRID_SIDES, MAX_SIZE, MODEL_NAME, UPLOAD
 from vitviz.ui.server.settings import settings
 from vitviz.ui.shell import text as words
+from vitviz.ui.text import common
 
 # How many names a search offers, and the one that is shown before a search.
 FOUND, FIRST = 60, "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
@@ -58,8 +59,8 @@ def choose_picture() -> None:
         st.button(words.FORGET, on_click=_forget, icon=":material/delete:", type="tertiary")
     st.selectbox(
         words.FRAMING,
-        list(words.FRAMINGS),
-        format_func=named(words.FRAMINGS),
+        list(common.FRAMINGS),
+        format_func=named(common.FRAMINGS),
         help=words.FRAMING_HELP,
         **state.bound("framing"),
     )

@@ -1,4 +1,4 @@
-"""Words around the pages: the sidebar, the ways from page to page, the presenter's view."""
+"""Words around the pages: the sidebar, the start, the presenter's view."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ TOO_LARGE = instruction(
     "This picture is over 10 MB, and your browser cannot scale it down. Choose a JPEG, PNG or WebP file."
 )
 FRAMING = instruction("Resized by")
-FRAMINGS = instruction({"crop": "centre crop", "squash": "squashing the whole image", "fit": "fitting the whole image"})
 FRAMING_HELP = definition(
     "A centre crop scales the shorter side and keeps the middle. Squashing stretches the whole image to the shape of the input. Fitting "
     "keeps the whole image and its shape, where the model takes inputs that are not square."
@@ -64,11 +63,6 @@ SIZE_HELP = definition(
     "the square of the number of patches. The other computations grow in proportion to that number. The app shows the cost before a long "
     "run. With the whole image fitted, the number of patches stays about the same."
 )
-
-# From page to page
-BACK = instruction("Back: {title}")
-NEXT = instruction("Next: {title}")
-PAGES = instruction("Pages")
 
 # The presenter's view
 PRESENT = instruction("Present")

@@ -124,7 +124,13 @@ NOT_ONE_GRID = definition(
 )
 NO_SAMPLE = definition("There is no sample photograph with this name. Choose another in the sidebar.")
 
+# From page to page
+PREVIOUS_PAGE = instruction("Back: {title}")
+NEXT_PAGE = instruction("Next: {title}")
+LIST_OF_PAGES = instruction("Pages")
+
 # Around every figure
+FRAMINGS = instruction({"crop": "centre crop", "squash": "squashing the whole image", "fit": "fitting the whole image"})
 SETTINGS = instruction("Settings")
 HEAD_MEAN, HEAD_NAME = instruction(("mean of heads", "head {head}"))
 DETAILS = instruction("Details")

@@ -25,13 +25,13 @@ from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import sentence
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import choose_layer, choose_one_head, choose_patch, named, robust_or_raw
 from vitviz.ui.controls.tables import Column, decimals_of, figures
 from vitviz.ui.pages.by_hand import stepper, steps
 from vitviz.ui.pages.by_hand import text as words
 from vitviz.ui.pages.by_hand.steps import SHOWN, Worksheet, every, four, products
-from vitviz.ui.shell.errors import guarded
 
 PATCHES_SHOWN = 5
 

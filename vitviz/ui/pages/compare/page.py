@@ -12,6 +12,7 @@ from vitviz.capture.attention import Attention
 from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import (
     MEAN_OF_HEADS,
@@ -27,7 +28,6 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import maps, scenes, sides
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.pages.compare.sides import ComparedSide, heatmap_of, layers_of_query, query_there
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 

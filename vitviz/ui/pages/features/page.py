@@ -21,12 +21,12 @@ from vitviz.ui.compute import images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, objects, tables
 from vitviz.ui.controls.captions import caption
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.pages.features import text as words
 from vitviz.ui.pages.features.pictures import ALONE, PARTNERS, Pictures, on, others_of, title_of, titles
 from vitviz.ui.server.payloads import pack, pack_picture
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 from vitviz.ui.text.common import PageText
 

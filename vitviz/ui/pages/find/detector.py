@@ -18,13 +18,13 @@ from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute import loading
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.find import text as words
 from vitviz.ui.selection import MODEL_NAME
 from vitviz.ui.server.settings import settings
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 KNOWN = ("hf:facebook/detr-resnet-50", "hf:microsoft/conditional-detr-resnet-50", "hf:hustvl/yolos-tiny")

@@ -22,14 +22,13 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute import consent
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import edits, figure, objects, tables
+from vitviz.ui.controls import edits, figure, navigation, objects, tables
 from vitviz.ui.controls.captions import caption
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import mark, marked_patch, named
 from vitviz.ui.pages.find import detector
 from vitviz.ui.pages.find import text as words
-from vitviz.ui.shell import navigation
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 WAYS = "ways on with what was found"

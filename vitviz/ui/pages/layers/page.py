@@ -22,14 +22,13 @@ from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import GridLines, MapNames, MapScales, in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import figure
+from vitviz.ui.controls import figure, navigation
 from vitviz.ui.controls.captions import Facts, caption
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import Frame, page, verdict_on
 from vitviz.ui.controls.pickers import choose_head, head_words, named, robust_or_raw, shared_or_own, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.layers import text as words
-from vitviz.ui.shell import navigation
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 from vitviz.ui.text.sentences import true_of
 

@@ -16,7 +16,6 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as words
-from vitviz.ui.shell import text as sidebar_words
 from vitviz.ui.text import common
 
 ROW = 35  # CSS pixels
@@ -66,7 +65,7 @@ def _facts(context: PageContext) -> dict[str, list[str]]:
         "input": words.INPUT.format(
             height=model.input_size[0],
             width=model.input_size[1],
-            framing=sidebar_words.FRAMINGS[context.selection.framing].lower(),
+            framing=common.FRAMINGS[context.selection.framing].lower(),
         ),
         "tokens": words.TOKENS.format(
             rows=layout.grid[0],

@@ -24,13 +24,13 @@ from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, kinds_of_positions
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import page
 from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.positions import in_attention
 from vitviz.ui.pages.positions import text as words
 from vitviz.ui.pages.positions.in_attention import SectionContainers, choose_place
-from vitviz.ui.shell.errors import guarded
 
 
 def render(context: PageContext) -> None:

@@ -35,13 +35,13 @@ from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 KINDS = ("deletion", "insertion")

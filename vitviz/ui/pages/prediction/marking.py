@@ -19,6 +19,7 @@ from vitviz.ui.components.heatmap import GridLines, Paint, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.objects import found_object, region_at
@@ -26,7 +27,6 @@ from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 _LAST = "marks that the browser reported last"

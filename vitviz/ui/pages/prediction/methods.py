@@ -15,11 +15,11 @@ from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.pages.prediction import text as words
-from vitviz.ui.shell.errors import guarded
 
 SLOW = tuple(key for key, method in METHODS.items() if method.slow)
 

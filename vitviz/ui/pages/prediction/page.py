@@ -19,6 +19,7 @@ from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import (
     ExplainedTarget,
     answer_button,
@@ -33,7 +34,6 @@ from vitviz.ui.controls.pickers import named, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, marking, methods
 from vitviz.ui.pages.prediction import text as words
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common, outputs
 
 

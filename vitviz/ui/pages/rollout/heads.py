@@ -20,10 +20,10 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import MapNames, MapScales, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import head_rollouts_of
 from vitviz.ui.controls.pickers import choose_head, choose_layer, head_words, named, shared_or_own, take_query
 from vitviz.ui.pages.rollout import text as words
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 

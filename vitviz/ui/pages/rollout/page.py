@@ -18,16 +18,15 @@ from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls import figure
+from vitviz.ui.controls import figure, navigation
 from vitviz.ui.controls.captions import caption, sentence
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import rollout_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.rollout import heads
 from vitviz.ui.pages.rollout import text as words
-from vitviz.ui.shell import navigation
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common
 
 SINKS_SHOWN = 8

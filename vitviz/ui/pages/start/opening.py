@@ -23,11 +23,11 @@ from vitviz.errors import VitvizError
 from vitviz.images import load_image
 from vitviz.samples import Sample, samples
 from vitviz.ui.components.journey import journey
+from vitviz.ui.controls import navigation
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.server import session, starting
 from vitviz.ui.server.payloads import pack, unpack
 from vitviz.ui.server.route import publish
-from vitviz.ui.shell import navigation
 
 FOLDER = "opening"
 THUMBNAIL = 104  # pixels, for screens with two to a CSS pixel

@@ -15,12 +15,11 @@ from vitviz.ui import state
 from vitviz.ui.components.journey import Action, JourneyView, journey
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
-from vitviz.ui.controls import edits, frame
+from vitviz.ui.controls import edits, frame, navigation
 from vitviz.ui.controls.captions import closing_questions
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.figure import figure_data
 from vitviz.ui.selection import UPLOAD
-from vitviz.ui.shell import navigation
 
 ACTED = "a control of the figure was pressed"
 REFUSED = "why a photograph was not taken"

@@ -17,6 +17,7 @@ from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import answer_hidden, choose_target, explained_target, rollout_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, robust_or_raw
@@ -33,7 +34,6 @@ from vitviz.ui.pages.vit_or_cnn.networks import (
     output_words,
     vit_of,
 )
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common, outputs
 
 # CSS of the space that `frontend/views/networks.js` fills, reserved so that nothing moves when results arrive.

@@ -24,13 +24,13 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import ChangedAnswer, changed_answer, gallery_means, map_of, needs_means, trace_of
+from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.explanations import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import choose_head, choose_layer, head_words, named, take_query
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import inspection, interventions
 from vitviz.ui.pages.what_if import text as words
-from vitviz.ui.shell.errors import guarded
 from vitviz.ui.text import common, outputs
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from vitviz.ui import state
-from vitviz.ui.shell import text as words
+from vitviz.ui.text import common as words
 from vitviz.ui.urls import to_parameters
 
 _PAGES, _NEXT = "pages by name", "page to open next"
@@ -86,12 +86,12 @@ def previous_and_next(name: str) -> None:
     place = names.index(name)
     before, after = names[place - 1 : place], names[place + 1 : place + 2]
     with st.container(key="along", horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        _neighbour(before, words.BACK, ":material/arrow_back:", "left", "previous-page")
+        _neighbour(before, words.PREVIOUS_PAGE, ":material/arrow_back:", "left", "previous-page")
         listed = st.container(key="list-of-pages", width="content")
-        with listed.popover(words.PAGES, key=f"pages from {name}", type="tertiary", icon=":material/menu:"):
+        with listed.popover(words.LIST_OF_PAGES, key=f"pages from {name}", type="tertiary", icon=":material/menu:"):
             for each in names:
                 link(each)
-        _neighbour(after, words.NEXT, ":material/arrow_forward:", "right", "next-page")
+        _neighbour(after, words.NEXT_PAGE, ":material/arrow_forward:", "right", "next-page")
 
 
 def _neighbour(names: list[str], label: str, icon: str, side: Literal["left", "right"], key: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vitviz.ui.controls import navigation
 from vitviz.ui.pages.patches import text as patches
 from vitviz.ui.pages.rollout import text as rollout
-from vitviz.ui.shell import navigation
 
 
 def test_only_the_page_whose_control_asked_for_another_leads_to_it(app):
