@@ -21,7 +21,7 @@ from vitviz.assets import asset_path
 from vitviz.capture.modules import copied
 from vitviz.errors import ModelError
 from vitviz.models.checkpoint import CheckpointConfig, read_config
-from vitviz.models.model import Preprocessing, pick_device
+from vitviz.models.model import Model, Preprocessing, pick_device
 from vitviz.models.registry import build_on_meta, pretrained_cfg
 from vitviz.models.weights import fill, read_weights, sha256_of
 from vitviz.outputs import Doubt
@@ -194,6 +194,20 @@ def _measured(stem: str, what: str) -> Any:
         raise ModelError(
             f"The embedded models' measurements measured.json have no {what} of {stem}. {_AGAIN}"
         ) from error
+
+
+def right_by_layer(model: Model) -> tuple[float, ...] | None:
+    """The share of the measured photographs for which the first name, read before the first layer and after each, is right.
+
+    None for models other than the embedded one, and where it was not measured.
+    """
+    return _right_by_layer() if model.weights == "embedded" else None
+
+
+@lru_cache(maxsize=1)
+def _right_by_layer() -> tuple[float, ...] | None:
+    found = _measured(VIT, "inside").get("lens_right")
+    return tuple(map(float, found)) if found else None
 
 
 def measured() -> Mapping[str, Any]:

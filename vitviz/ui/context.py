@@ -17,6 +17,7 @@ from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
 from vitviz.figures.traced_image import TracedImage, traced_with_passage
 from vitviz.models import Model, Prepared, prepare
+from vitviz.outputs import has_classifier
 from vitviz.tokens import TokenLayout
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.images import InputImage, sample_image
@@ -162,6 +163,12 @@ class PageContext:
     def shared(self) -> bool:
         """Whether the maps beside each other have one scale, in place of each its own."""
         return param_value(self.selection, "colours") == "shared"
+
+    @property
+    def answer_hidden(self) -> bool:
+        """Whether the prediction is hidden until the visitor asks for it: of a trained model with a classifier."""
+        hidden = param_value(self.selection, "answer") == "hidden"
+        return hidden and has_classifier(self.model) and self.model.weights != "random"
 
     def ask(
         self,

@@ -18,7 +18,7 @@ from vitviz.capture import cost
 from vitviz.models import load_model
 from vitviz.ui.compute import ComputeQueue, Key, Results, consent, loading, services
 from vitviz.ui.compute.results import size_of
-from vitviz.ui.controls.explanations import SharedPasses
+from vitviz.ui.controls.targets import SharedPasses
 from vitviz.ui.pages.registry import pages
 from vitviz.ui.selection import Selection
 from vitviz.ui.server import session

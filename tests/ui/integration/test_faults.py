@@ -21,7 +21,7 @@ from vitviz.models.registry import build
 from vitviz.ui import context
 from vitviz.ui.compute import loading, services
 from vitviz.ui.compute.heavy import Worker
-from vitviz.ui.controls import explanations
+from vitviz.ui.controls import targets
 from vitviz.ui.text import common
 
 NAME = "test_vit.r160_in1k"
@@ -131,7 +131,7 @@ def test_a_worker_that_is_killed_in_mid_forward(app, monkeypatch):
     cluster = Cluster(ends=1, work=Worker().run)
     pool = pool_of(cluster)
     monkeypatch.setattr(services, "pool", lambda: pool)
-    monkeypatch.setattr(explanations, "HEAVY_OPERATIONS", 0.0)  # so that a small model's work goes there
+    monkeypatch.setattr(targets, "HEAVY_OPERATIONS", 0.0)  # so that a small model's work goes there
     given = {"model": "test_vit", "weights": "random", "switch": "worth", "weighed": "now"}
     shown = app("what_if", **given)
     assert not shown.wrong and cluster.runs == 2 and "rank correlation" in shown.text

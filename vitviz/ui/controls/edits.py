@@ -45,8 +45,8 @@ from vitviz.tracing import trace_input
 from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, consent, services
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.objects import found_object, patches_in
+from vitviz.ui.controls.targets import ExplainedTarget
 from vitviz.ui.text import common as words
 
 PARAM = "what"

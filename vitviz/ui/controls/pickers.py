@@ -1,4 +1,4 @@
-"""Choices that several pages offer: layer, head, query and patch, where colours end, and values by their names."""
+"""Choices that several pages offer: layer, head, query, patch, where colours end, the answer shown; values by their names."""
 
 from __future__ import annotations
 
@@ -85,6 +85,16 @@ def choose_patch(grid: Cell, cell: Cell, part: str = "") -> None:
 def take_query(token: str) -> None:
     """The token becomes the query, for pictures that are pointed at."""
     state.change(query=token)
+
+
+def answer_button(key: str) -> None:
+    """A button that shows the prediction, on all pages."""
+    st.button(
+        words.SHOW_ANSWER,
+        key=f"show the answer {key}",
+        on_click=lambda: state.change(answer="shown"),
+        icon=":material/visibility:",
+    )
 
 
 def shared_or_own(label: str = words.TILE_SCALES, note: str = words.TILE_SCALE_HELP) -> None:

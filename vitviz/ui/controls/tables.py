@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.explanations import class_name
+from vitviz.ui.controls.targets import class_name
 from vitviz.ui.text import common, outputs
 
 STYLE = """<style>

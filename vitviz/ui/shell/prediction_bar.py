@@ -13,7 +13,6 @@ from vitviz.outputs import OutputKind, has_classifier
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
-from vitviz.ui.controls.explanations import answer_hidden
 from vitviz.ui.text import common as words
 from vitviz.ui.text import outputs
 
@@ -30,7 +29,7 @@ def show(context: PageContext) -> None:
         st.caption(words.NO_CLASSES.format(count=len(logits)))
     elif context.model.weights == "random":
         st.caption(words.UNTRAINED)
-    elif answer_hidden(context):
+    elif context.answer_hidden:
         _switch("shown", words.SHOW_ANSWER, ":material/visibility:")
     else:
         _guesses(context, top_predictions(logits, context.model))

@@ -32,7 +32,7 @@ def steps() -> list[StartStep]:
     return [
         StartStep("torch", 1.5, _import_torch),
         StartStep("models", 2.5, partial(import_module, "vitviz.ui.compute.loading")),
-        StartStep("figures", 2.0, partial(import_module, "vitviz.ui.controls.explanations")),
+        StartStep("figures", 2.0, partial(import_module, "vitviz.ui.controls.targets")),
         StartStep("pages", 0.7, _import_pages),
         StartStep("embedded model", 0.8, _read_model),
         StartStep("decoders", 0.2, _start_services),
@@ -62,7 +62,7 @@ def _read_model() -> None:
 
 def _start_services() -> None:
     from vitviz.ui.compute import loading, services
-    from vitviz.ui.controls.explanations import prepare_gallery
+    from vitviz.ui.controls.targets import prepare_gallery
     from vitviz.ui.shell import assembly
 
     services.decoders().start()

@@ -22,8 +22,8 @@ from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
-from vitviz.ui.controls.explanations import rollout_of
 from vitviz.ui.controls.pickers import head_words, moved, named
+from vitviz.ui.controls.rollouts import rollout_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.selection import MODEL_NAME, UPLOAD, Selection

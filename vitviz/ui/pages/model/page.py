@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from vitviz.assets import asset_path
-from vitviz.models.embedded import VIT
+from vitviz.models.embedded import VIT, measured
 from vitviz.outputs import has_classifier
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
@@ -86,8 +85,7 @@ def _facts(context: PageContext) -> dict[str, list[str]]:
 @st.cache_data(show_spinner=False)
 def _accuracy() -> dict[str, list[object]]:
     """How often the embedded model is right, at the size and framing that the app begins with."""
-    measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
-    accuracy = measured[VIT]["accuracy"]
+    accuracy = measured()[VIT]["accuracy"]
     first = {name: accuracy[name][0] for name in words.SETS}  # each list begins with that size and framing
     columns = (
         [*words.SETS.values()],

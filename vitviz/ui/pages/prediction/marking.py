@@ -20,10 +20,10 @@ from vitviz.ui.compute.heavy import Task
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.objects import found_object, region_at
 from vitviz.ui.controls.pickers import named
+from vitviz.ui.controls.targets import ExplainedTarget
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import methods
 from vitviz.ui.pages.prediction import text as words

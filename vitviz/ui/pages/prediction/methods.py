@@ -16,9 +16,9 @@ from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import take_query
+from vitviz.ui.controls.targets import ExplainedTarget
 from vitviz.ui.pages.prediction import text as words
 
 SLOW = tuple(key for key, method in METHODS.items() if method.slow)

@@ -14,23 +14,16 @@ from vitviz.analysis.targets import ClassLogit, LogitDifference, needs_classifie
 from vitviz.draw import Scale
 from vitviz.figures.prediction import classes_figure, forming_figure
 from vitviz.heatmap import Heatmap
+from vitviz.models.embedded import right_by_layer
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import (
-    ExplainedTarget,
-    answer_button,
-    answer_hidden,
-    choose_target,
-    class_name,
-    explained_target,
-    right_by_layer,
-)
 from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import named, take_query
+from vitviz.ui.controls.pickers import answer_button, named, take_query
+from vitviz.ui.controls.targets import ExplainedTarget, choose_target, class_name, explained_target
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.prediction import faithfulness, marking, methods
 from vitviz.ui.pages.prediction import text as words
@@ -82,7 +75,7 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
     if not needs_classifier(explained.target):
         return
     context = explained.context
-    if answer_hidden(context):
+    if context.answer_hidden:
         with its.figure():
             show_picture(
                 context,
@@ -111,7 +104,7 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
         _readings(explained, values, target)
     with its.details():
         caption(words.FORMING_TEXT)
-        caption(words.RIGHT_TEXT if right_by_layer(context) else words.RIGHT_UNKNOWN)
+        caption(words.RIGHT_TEXT if right_by_layer(context.model) else words.RIGHT_UNKNOWN)
         figure.exports(context, "forming", forming, target=explained.target)
     if its.details().open:
         with its.details():
@@ -123,7 +116,7 @@ def _readings(explained: ExplainedTarget, values: np.ndarray, target: np.ndarray
     context = explained.context
     best, kind = values.argmax(1), explained.kind
     after = [words.BEFORE_FIRST, *map(str, range(len(best) - 1))]
-    right = right_by_layer(context)
+    right = right_by_layer(context.model)
     columns = (
         after,
         [class_name(context, i) for i in best],

@@ -21,8 +21,8 @@ from vitviz.ui.components.heatmap import MapNames, MapScales, show_board, show_p
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import head_rollouts_of
 from vitviz.ui.controls.pickers import choose_head, choose_layer, head_words, named, shared_or_own, take_query
+from vitviz.ui.controls.rollouts import head_rollouts_of
 from vitviz.ui.pages.rollout import text as words
 from vitviz.ui.text import common
 

@@ -9,7 +9,6 @@ import streamlit as st
 
 from vitviz.analysis.attention import head_statistics, sink_tokens
 from vitviz.analysis.rollout import RolloutOptions, check_defined
-from vitviz.analysis.sinks import MapSinks, attention_mass, rollout_sinks
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
@@ -21,9 +20,9 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, navigation
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import rollout_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, queries_of, robust_or_raw, take_query
+from vitviz.ui.controls.rollouts import rollout_of, rollout_sinks_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.rollout import heads
 from vitviz.ui.pages.rollout import text as words
@@ -43,7 +42,7 @@ def render(context: PageContext) -> None:
             _queries(context)
             with guarded("rollout figure"):
                 if one_head:
-                    sinks = () if why_not else _sinks_of(context, options).cells
+                    sinks = () if why_not else rollout_sinks_of(context, context.query, options).cells
                     heads.show_one(context, options, kinds, sinks)
                 else:
                     _show_rollout(its, context, options)
@@ -124,7 +123,7 @@ def _show_rollout(its: Frame, context: PageContext, options: RolloutOptions) -> 
     """The rollout, its sinks marked; beside it the same without them where they dominate it, else one layer alone."""
     query, grid = context.query, context.layout.grid
     heatmap = rollout_of(context, query, options)
-    found = _sinks_of(context, options)
+    found = rollout_sinks_of(context, context.query, options)
     robust = context.robust
     last = context.trace.num_layers - 1 if options.last_layer is None else options.last_layer
     left, right = st.columns(2)
@@ -198,16 +197,9 @@ def _picture(
     )
 
 
-def _sinks_of(context: PageContext, options: RolloutOptions) -> MapSinks:
-    """The sinks of the rollout of the query."""
-    heatmap = rollout_of(context, context.query, options)
-    mass: np.ndarray = context.ask("attention mass", lambda _: attention_mass(context.trace))
-    return rollout_sinks(context.trace, heatmap, options, mass)
-
-
 def _said_of_sinks(context: PageContext, options: RolloutOptions) -> None:
     """What counts as a sink of this map, and what setting them aside does not change."""
-    found = _sinks_of(context, options)
+    found = rollout_sinks_of(context, context.query, options)
     if found.spoils:
         caption(words.SPOILED_ONE if len(found.cells) == 1 else words.SPOILED, share=found.share)
         caption(words.ASIDE_TEXT)
@@ -224,7 +216,7 @@ def _exports(context: PageContext, options: RolloutOptions) -> None:
         return rollout_figure(context.subject, query, options, heatmap=heatmap, robust=robust, theme=context.theme)
 
     def aside() -> Figure:
-        found = _sinks_of(context, options)
+        found = rollout_sinks_of(context, context.query, options)
         return rollout_aside_figure(
             context.subject, query, options, heatmap=heatmap, found=found, robust=robust, theme=context.theme
         )

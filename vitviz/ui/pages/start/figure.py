@@ -24,6 +24,7 @@ from vitviz.draw.objects import paint_colours
 from vitviz.draw.scale import number
 from vitviz.errors import ImageError, UnsupportedError
 from vitviz.figures.interventions import seen_picture
+from vitviz.models.embedded import right_by_layer
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
 from vitviz.tokens import TokenLayout, cell_name
@@ -33,7 +34,6 @@ from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.compute import JobProgress, images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.captions import caption_of, costs_of, kinds_of_positions, page_of
-from vitviz.ui.controls.explanations import right_by_layer
 from vitviz.ui.controls.objects import features_of, found_object, patches_in
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.opening import thumbnail, tile
@@ -221,7 +221,7 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
         return None
     now = context.traced.trace if passed is None or passed.trace is None else passed.trace
     if passed is not None and passed.values is not None:
-        right = right_by_layer(context)
+        right = right_by_layer(context.model)
         bars = [_bars(context, row) for row in passed.values]
         steps = [
             {

@@ -26,7 +26,6 @@ from vitviz.ui import state
 from vitviz.ui.compute import JobProgress, Key, consent, loading, services
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.explanations import answer_hidden
 from vitviz.ui.controls.pickers import named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import text as words
@@ -220,7 +219,7 @@ def followed(vit: ComparedNetwork, cnn: ComparedNetwork) -> tuple[int | None, in
 
 def output_words(network: ComparedNetwork, output: int, vit: ComparedNetwork) -> str:
     """An output that is followed in words, plain text: its name, or while predictions are hidden only whose it is."""
-    if not answer_hidden(vit.context) or output == int(state.value_of("target")):
+    if not vit.context.answer_hidden or output == int(state.value_of("target")):
         return network.name_of(output)
     return words.VITS_ANSWER if not network.is_vit and same_outputs(vit, network) else words.ITS_ANSWER
 

@@ -18,9 +18,10 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import answer_hidden, choose_target, explained_target, rollout_of
 from vitviz.ui.controls.frame import Frame, page
 from vitviz.ui.controls.pickers import named, robust_or_raw
+from vitviz.ui.controls.rollouts import rollout_of
+from vitviz.ui.controls.targets import choose_target, explained_target
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.vit_or_cnn import damage, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
@@ -122,7 +123,7 @@ def show_answers(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None
         with right:
             _map(cnn, Heatmap(cam.values, label), str(output))
         with third:
-            if answer_hidden(vit.context):
+            if vit.context.answer_hidden:
                 sentence(words.HIDDEN_ANSWERS)
                 st.button(
                     common.SHOW_ANSWER,
@@ -165,7 +166,7 @@ def _vit_map(vit: ComparedNetwork) -> Heatmap:
         return found
     explained = explained_target(context)
     found = explained.ask("Grad-CAM", lambda question, _: gradcam(question))
-    first = answer_hidden(vit.context) and int(state.value_of("target")) < 0
+    first = vit.context.answer_hidden and int(state.value_of("target")) < 0
     return Heatmap(found.values, words.CAM_OF.format(label=words.ITS_ANSWER if first else explained.name))
 
 

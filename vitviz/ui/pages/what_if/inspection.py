@@ -31,9 +31,9 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import found_outliers
-from vitviz.ui.controls.explanations import ExplainedTarget
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import choose_layer, take_query
+from vitviz.ui.controls.targets import ExplainedTarget
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.pages.what_if.interventions import fill_of, painted

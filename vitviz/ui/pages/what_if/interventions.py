@@ -30,9 +30,9 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits
 from vitviz.ui.controls.captions import Facts, caption
 from vitviz.ui.controls.edits import found_outliers, latest
-from vitviz.ui.controls.explanations import explained_target
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import named, take_query
+from vitviz.ui.controls.targets import explained_target
 from vitviz.ui.pages.what_if import text as words
 from vitviz.ui.text import common
 from vitviz.ui.text.sentences import true_of

@@ -25,9 +25,9 @@ from vitviz.ui.controls import edits, figure, tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.edits import ChangedAnswer, changed_answer, gallery_means, map_of, needs_means, trace_of
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.explanations import ExplainedTarget, answer_button, answer_hidden, class_name, explained_target
 from vitviz.ui.controls.frame import Frame, page
-from vitviz.ui.controls.pickers import choose_head, choose_layer, head_words, named, take_query
+from vitviz.ui.controls.pickers import answer_button, choose_head, choose_layer, head_words, named, take_query
+from vitviz.ui.controls.targets import ExplainedTarget, class_name, explained_target
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.what_if import inspection, interventions
 from vitviz.ui.pages.what_if import text as words
@@ -107,7 +107,7 @@ def _outputs(explained: ExplainedTarget, found: ChangedAnswer) -> None:
     before, after = (each.values[0].cpu() for each in (found.effect.before, found.effect.after))
     order = [one.index for one in top_predictions(found.effect.before.logits[0], kind=kind)]
     now = top_predictions(found.effect.after.logits[0], count=1, kind=kind)[0].index
-    if answer_hidden(context):
+    if context.answer_hidden:
         if now != order[0]:
             st.markdown(words.NOW_ANOTHER)
         answer_button("what if")

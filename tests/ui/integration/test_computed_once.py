@@ -13,17 +13,17 @@ from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.figure import Figure
 from vitviz.samples import load_sample, samples
 from vitviz.ui.compute import ComputeQueue, Results, loading, services
-from vitviz.ui.controls import captions, explanations
+from vitviz.ui.controls import captions, rollouts, targets
 from vitviz.ui.selection import Selection
 
 
 def test_what_was_prepared_for_the_gallery_is_what_pages_ask_for(app, monkeypatch):
     """With nothing prepared the pages compute it; afterwards they find all of it, as anybody else would."""
     model = loading.model_of(Selection(model="test_vit", weights="random"))
-    monkeypatch.setattr(explanations, "samples", lambda: samples()[:1])
+    monkeypatch.setattr(targets, "samples", lambda: samples()[:1])
     queue = ComputeQueue(Results(10**9, 1000), linger=0.0, idle=0.1)
     monkeypatch.setattr(services, "queue", lambda: queue)
-    explanations.prepare_gallery(model)
+    targets.prepare_gallery(model)
     assert queue.under_way()
     until = time.monotonic() + 60
     while queue.under_way() and time.monotonic() < until:
@@ -78,13 +78,13 @@ def test_what_is_true_of_a_model_is_found_out_once_for_all_pictures(app, monkeyp
 def fusings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The fusions of every time that heads are fused."""
     seen: list[tuple[str, ...]] = []
-    fuse = explanations.head_fused_traces
+    fuse = rollouts.head_fused_traces
 
     def counted(trace, fusions, progress):
         seen.append(tuple(fusions))
         return fuse(trace, fusions, progress)
 
-    monkeypatch.setattr(explanations, "head_fused_traces", counted)
+    monkeypatch.setattr(rollouts, "head_fused_traces", counted)
     return seen
 
 
@@ -114,15 +114,15 @@ ALL = ("mean", "max", "min")
 @pytest.mark.parametrize(
     ("room", "room_for_all", "first", "then"),
     [
-        (explanations.FUSED_BYTES, explanations.ALL_FUSED_BYTES, [ALL], []),
-        pytest.param(explanations.FUSED_BYTES, 0, [("mean",)], [("max",)], marks=pytest.mark.long),
+        (rollouts.FUSED_BYTES, rollouts.ALL_FUSED_BYTES, [ALL], []),
+        pytest.param(rollouts.FUSED_BYTES, 0, [("mean",)], [("max",)], marks=pytest.mark.long),
         (0, 0, [], []),
     ],
 )
 def test_another_knob_or_query_needs_no_second_fusing(app, fusings, monkeypatch, room, room_for_all, first, then):
     let_go("")
-    monkeypatch.setattr(explanations, "FUSED_BYTES", room)
-    monkeypatch.setattr(explanations, "ALL_FUSED_BYTES", room_for_all)
+    monkeypatch.setattr(rollouts, "FUSED_BYTES", room)
+    monkeypatch.setattr(rollouts, "ALL_FUSED_BYTES", room_for_all)
     shown = app("rollout", image="crocodile")
     for param, value in (("alpha", 0.2), ("discard", 0.3)):
         shown.at.slider(key=f"choice of {param}").set_value(value).run()

@@ -1,39 +1,27 @@
-"""Explanations of a target and rollouts, as several pages ask for them; and what of them is computed before anybody asks."""
+"""The explained target of a page: what it is, the choice of it, and results about it with the passes that they share.
+
+Heavy results about the likeliest class of each photograph of the gallery are computed before anybody asks.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
-import numpy as np
 import streamlit as st
 
 from vitviz.analysis.faithfulness import LEVELS
-from vitviz.analysis.head_rollout import head_rollouts
 from vitviz.analysis.methods import METHODS
 from vitviz.analysis.prediction import top_predictions
 from vitviz.analysis.question import Question
-from vitviz.analysis.rollout import (
-    FUSIONS,
-    PAPER,
-    RolloutOptions,
-    check_defined,
-    head_fused_nbytes,
-    head_fused_traces,
-    rollout,
-)
 from vitviz.analysis.targets import ClassLogit, LogitDifference, SelfDot, Target, default_target, needs_classifier
-from vitviz.assets import asset_path
-from vitviz.capture.trace import Trace
 from vitviz.draw.scale import number
 from vitviz.figures.traced_image import traced_image
 from vitviz.heatmap import Heatmap
 from vitviz.images import image_hash, load_image
 from vitviz.models import Model, prepare
-from vitviz.models.embedded import VIT
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import Sample, samples
 from vitviz.ui import state
@@ -164,7 +152,7 @@ def explained_target(context: PageContext) -> ExplainedTarget:
     target: Target = ClassLogit(wanted) if 0 <= wanted < len(logits) else default_target(context.model, logits)
     assert isinstance(target, ClassLogit)
     name = class_name(context, target.index)
-    if answer_hidden(context) and target.index != wanted:
+    if context.answer_hidden and target.index != wanted:
         name = words.FIRST_ANSWER
     if 0 <= against < len(logits) and against != target.index:
         other = class_name(context, against)
@@ -181,7 +169,7 @@ def choose_target(context: PageContext, label: str, note: str, first: str = "", 
         note: what is done with it: the help of the widget.
         first: words for the likeliest output, where it is another model's.
     """
-    if not first and answer_hidden(context):
+    if not first and context.answer_hidden:
         first = words.FIRST_ANSWER
     if not first:
         best = top_predictions(context.trace.logits, context.model, 1)[0]
@@ -198,74 +186,9 @@ def choose_target(context: PageContext, label: str, note: str, first: str = "", 
     )
 
 
-def answer_hidden(context: PageContext) -> bool:
-    """Whether the prediction is hidden until the visitor asks for it: of a trained model with a classifier."""
-    hidden = state.value_of("answer") == "hidden"
-    return hidden and has_classifier(context.model) and context.model.weights != "random"
-
-
-def answer_button(key: str) -> None:
-    """A button that shows the prediction, on all pages."""
-    st.button(
-        words.SHOW_ANSWER,
-        key=f"show the answer {key}",
-        on_click=lambda: state.change(answer="shown"),
-        icon=":material/visibility:",
-    )
-
-
 def class_name(context: PageContext, index: int) -> str:
     """An output in words, or its number where names are not known. Plain text: escape it where Markdown is read."""
     return output_name(context.model.labels, index, context.model.output_kind)
-
-
-# A matrix of tokens x tokens for every layer and fusion: 90 MB each for the embedded model at 1,370 tokens. Where all fusions
-# would take more than this, only the one asked for is kept; where that one would, every rollout reads all heads again.
-ALL_FUSED_BYTES = 288 * 2**20
-FUSED_BYTES = 128 * 2**20
-
-
-def rollout_of(context: PageContext, query: str, options: RolloutOptions = PAPER) -> Heatmap:
-    """Rollout of one query.
-
-    Raises:
-        UnsupportedError: as `rollout`.
-    """
-    params: dict[str, Hashable] = {"query": query, "options": options}
-    through = _fused_trace(context, options, "rollout", params)
-    found: Heatmap = context.ask(
-        "rollout", lambda progress: rollout(through or context.trace, query, options, progress), **params
-    )
-    return found
-
-
-def head_rollouts_of(context: PageContext, method: str, query: str, options: RolloutOptions) -> np.ndarray:
-    """(layers, heads, rows, cols): rollout of every head.
-
-    Raises:
-        UnsupportedError: as `head_rollouts`.
-    """
-    params: dict[str, Hashable] = {"query": query, "method": method, "options": options}
-    through = _fused_trace(context, options, "head rollouts", params)
-    found: np.ndarray = context.ask(
-        "head rollouts",
-        lambda progress: head_rollouts(context.trace, method, query, options, progress, through),
-        **params,
-    )
-    return found
-
-
-def _fused_trace(context: PageContext, options: RolloutOptions, what: str, params: dict[str, Hashable]) -> Trace | None:
-    """The trace with fused heads, where the answer to `what` is not known yet and the matrices are not too large to keep."""
-    check_defined(options.layers(context.trace), context.model.name)
-    nbytes = head_fused_nbytes(context.trace)
-    if context.key.derive(what, **params) in services.queue().results or nbytes > FUSED_BYTES:
-        return None
-    fusions = FUSIONS if len(FUSIONS) * nbytes <= ALL_FUSED_BYTES else (options.fusion,)
-    fused: dict[str, Trace] = context.ask(
-        "fused heads", lambda progress: head_fused_traces(context.trace, fusions, progress), fusions=fusions
-    )
-    return fused[options.fusion]
 
 
 def prepare_gallery(model: Model) -> None:
@@ -298,18 +221,3 @@ def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
         keep("faithfulness", task, methods=tuple(maps), level=level)
     keep("head importance", Task("head importance"))
     return True
-
-
-def right_by_layer(context: PageContext) -> tuple[float, ...] | None:
-    """The share of the measured photographs for which the first name, read before the first layer and after each, is right.
-
-    Of the embedded model, as `scripts/measure_models.py` measured it; None where it was not measured.
-    """
-    return _measured_right() if context.model.name == "embedded" and context.model.trained else None
-
-
-@cache
-def _measured_right() -> tuple[float, ...] | None:
-    measured = json.loads(asset_path("models").joinpath("measured.json").read_text(encoding="utf-8"))
-    found = measured[VIT]["inside"].get("lens_right")
-    return None if not found else tuple(map(float, found))
