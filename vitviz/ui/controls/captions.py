@@ -69,9 +69,11 @@ def _placed(*kinds: str) -> Callable[[PageContext], bool]:
 
 
 FACTS: dict[str, Callable[[PageContext], bool]] = {
-    # the visitor's device: only the browser knows it, and shows one of the two
+    # the visitor's device: only the browser knows it, and shows one of the first two; keys are listed, or
+    # named to screen readers
     "mouse": lambda context: True,
     "touch": lambda context: True,
+    "keyboard": lambda context: True,
     # the picture
     "motorcycle": lambda context: (context.selection.image or samples()[0].id) == "motorcycle",
     # the weights and what comes out

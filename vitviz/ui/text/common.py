@@ -243,7 +243,7 @@ PICTURE_WORDS = FETCH_WORDS | instruction(
         "unmarked": "not marked",
         "marked_count": "{count} of {total} marked",
         "hint": "Point to read, click to choose.",
-        "keys": "The arrow keys move the selection.",
+        "keys": instruction("The arrow keys move the selection.", when="keyboard"),
         "hint_touch": "Tap a patch to choose and read it.",
         "board_hint_touch": "Tap a head to enlarge it.",
         "layers_hint_touch": "Tap a layer to choose it.",

@@ -7,8 +7,9 @@ reference    a finding of others; `to` names works of `vitviz.references`
 
 `a + b` of two tagged texts is both, one after the other, each with its own tag. A piece that is true of some models only says
 so with `when`, names of facts (`FACTS` in `vitviz.ui.controls.captions`), and is left out for others. A piece for a mouse and a
-keyboard has `when="mouse"`, one for a touch screen `when="touch"`: the browser shows one of them. A test refuses a text without a
-tag, and one that mentions a mouse or keys without `when`.
+keyboard has `when="mouse"`, one for a touch screen `when="touch"`: the browser shows one of them. A text that only lists keys, or
+names them to screen readers, has `when="keyboard"`. A test refuses a text without a tag, and one that mentions a mouse or keys
+without `when`.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ PAGE = PageText(
     ),
     formula=definition(
         r"The difference is $A_{qp} - B_{qp}$ for every patch $p$, unscaled. The rank correlation is Spearman's "
-        r"$\rho$ over patches. In two scenes, with $z^{(l)}$ the token of the patch after layer $l$ in its own "
-        r"picture and $\tilde z^{(l)}$ after it was pasted into the other, the curve is $\cos\!\left(z^{(l)}, \tilde"
+        r"$\rho$ over patches. In two scenes, $z^{(l)}$ is the patch's token after layer $l$ in its own "
+        r"picture, and $\tilde z^{(l)}$ after it was pasted into the other. The curve is $\cos\!\left(z^{(l)}, \tilde"
         r" z^{(l)}\right)$, with nothing subtracted first; the control is the mean of $\cos\!\left(z^{(l)}, \tilde "
         r"z_j^{(l)}\right)$ over all other patches $j$ of that picture, and the band holds the middle 80% of them."
     ),

@@ -33,8 +33,8 @@ PAGE = PageText(
     ),
     formula=definition(
         r"For query $q$ and key $k$ of one head, $A_{qk} = \exp\!\left(s\, q \cdot k + b_{qk} - \ell_q\right)$ with "
-        r"$\ell_q = \log \sum_j \exp(s\, q \cdot k_j + b_{qj})$, $s$ the model's factor (mostly $1/\sqrt{d}$) and $b$ its bias where it has "
-        r"one. *Looks at* is row $q$ of $A$, *is looked at by* is column $k$, whose entries need not sum to 1. *Weights × values* is "
+        r"$\ell_q = \log \sum_j \exp(s\, q \cdot k_j + b_{qj})$. Here $s$ is the model's factor (mostly $1/\sqrt{d}$) and $b$ its bias where "
+        r"it has one. *Looks at* is row $q$ of $A$, *is looked at by* is column $k$, whose entries need not sum to 1. *Weights × values* is "
         r"$A_{qk} \lVert (v_k W_o) \odot g \rVert$ of one head, $g$ the model's LayerScale where it has one. The mean of heads is the mean "
         r"of these numbers."
     ),
@@ -105,8 +105,11 @@ MICROSCOPE: dict[str, str] = (
             "blend": "Opacity of the map",
             "blend_picture": "picture",
             "blend_map": "map",
-            "keys": "Keys: arrows move the pin, Shift with arrows reads a value, [ and ] change the layer, digits choose a head, "
-            "a shows all heads, m their mean, d changes the direction, l draws links, Esc releases the pin. Counting starts at 0.",
+            "keys": instruction(
+                "Keys: arrows move the pin; Shift with arrows reads a value; [ and ] change the layer; digits choose a head; a shows all "
+                "heads; m their mean; d changes the direction; l draws links; Esc releases the pin. Counting starts at 0.",
+                when="keyboard",
+            ),
             # failures
             "missing_layer": "The numbers of layer {layer}",
         }

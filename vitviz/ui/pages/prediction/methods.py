@@ -14,12 +14,13 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.captions import caption
+from vitviz.ui.controls.captions import Facts, caption
 from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import Frame
 from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.controls.targets import ExplainedTarget
 from vitviz.ui.pages.prediction import text as words
+from vitviz.ui.text.sentences import true_of
 
 SLOW = tuple(key for key, method in METHODS.items() if method.slow)
 
@@ -74,7 +75,7 @@ def show_methods(its: Frame, explained: ExplainedTarget) -> None:
             else:
                 maps[key] = heatmap
                 _show_map(explained, METHODS[key], heatmap)
-    caption(words.LINKED[str(state.value_of("scale"))])
+    caption(true_of(words.LINKED[str(state.value_of("scale"))], Facts(explained.context)))
     if missing:
         st.caption(words.MISSING.format(names=", ".join(missing)))
     with its.details():

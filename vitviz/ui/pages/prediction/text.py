@@ -150,12 +150,13 @@ PATCH_LENS_SAME = computed(
 )
 PATCH_NAME = computed("{name} ({count})", "vitviz.analysis.prediction.patch_lens")
 
-LINKED = instruction(
-    {
-        "robust": "A patch that you point at or choose in one map is read in all maps. Each map has its own scale, up to its 99th percentile.",
-        "raw": "A patch that you point at or choose in one map is read in all maps. Each map has its own scale, up to its largest value.",
-    }
-)
+_LINKED = instruction(
+    "A patch that you point at or choose in one map is read in all maps.", when="mouse"
+) + instruction("A patch that you choose in one map is read in all maps.", when="touch")
+LINKED = {
+    "robust": _LINKED + definition("Each map has its own scale, up to its 99th percentile."),
+    "raw": _LINKED + definition("Each map has its own scale, up to its largest value."),
+}
 SLOW = instruction("Compute the two slow methods too")
 SLOW_TEXT = definition("Integrated gradients and occlusion run the model many times.")
 SIGNED_NOTE = definition("Red patches raise the explained output, blue patches lower it.")
@@ -235,7 +236,8 @@ MARK_FOUND_HELP = definition(
 )
 MARK_CLEAR = instruction("Clear")
 MARK_ALT = definition(
-    "The photograph to mark the object on, with a pointer or with arrow keys and space; {count} patches are marked."
+    "The photograph to mark the object on, with a pointer or with arrow keys and space; {count} patches are marked.",
+    when="keyboard",
 )
 MARK_NONE = instruction("Mark an object to measure how much the output depends on it.")
 MARK_ALL = instruction("Everything is marked. Clear at least one patch, so that there is an area to compare with.")

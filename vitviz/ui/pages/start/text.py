@@ -61,7 +61,9 @@ JOURNEY = instruction(
         "finished": "all layers have run",
         "legend_low": "{share}",
         "legend_high": "≥ {share}",
-        "photo_label": "{alt} Arrow keys choose a patch, Enter holds it, Escape releases it.",
+        "photo_label": instruction(
+            "{alt} Arrow keys choose a patch, Enter holds it, Escape releases it.", when="keyboard"
+        ),
         "patch": "the patch in row {row}, column {col}",
         "cls": "the class token",
         "dist": "the distillation token",

@@ -39,10 +39,10 @@ PAGE = PageText(
         "A receptive field shows which pixels can change a unit, not what the answer depends on."
     ),
     formula=definition(
-        r"The effective receptive field of a layer is $\sum_j \left|\partial \sum_k z_{k,m} / \partial x_j\right|$ over the pixels, "
-        r"with $z_{k,m}$ channel $k$ of the unit $m$ in the middle and $x_j$ the pixels of colour $j$. The square is the smallest around "
-        r"that unit that holds 95% of it. The attention distance of a head is the mean over patches $q$ of $\sum_k A_{qk}\, d_{qk}$, with "
-        r"$d_{qk}$ the distance of two patches in pixels and $A$ without prefix tokens, rows summing to 1. Grad-CAM is "
+        r"The effective receptive field of a layer is $\sum_j \left|\partial \sum_k z_{k,m} / \partial x_j\right|$ over the pixels. "
+        r"Here $z_{k,m}$ is channel $k$ of the unit $m$ in the middle and $x_j$ the pixels of colour $j$. The square is the smallest around "
+        r"that unit that holds 95% of it. The attention distance of a head is the mean over patches $q$ of $\sum_k A_{qk}\, d_{qk}$. Here "
+        r"$d_{qk}$ is the distance of two patches in pixels, and $A$ is without prefix tokens, rows summing to 1. Grad-CAM is "
         r"$\max\!\left(0, \sum_k w_k F_k\right)$, with $F_k$ the channels of the last map and $w_k$ the mean of the output's gradient by $F_k$."
     ),
     references=(

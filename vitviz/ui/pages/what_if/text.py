@@ -182,7 +182,8 @@ HIDE_BY_HELP = definition(
 )
 HIDE_HINT = instruction("Draw to hide patches. Draw over hidden patches to show them again.")
 HIDE_ALT = definition(
-    "The photograph to paint on, with a pointer or with arrow keys and space; {count} patches are hidden."
+    "The photograph to paint on, with a pointer or with arrow keys and space; {count} patches are hidden.",
+    when="keyboard",
 )
 HIDE_HINT_TOUCH = instruction(
     "Draw over patches with a finger to hide them. Draw over hidden patches to show them again."
