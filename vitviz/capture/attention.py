@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vitviz.tokens import TokenLayout
 
@@ -268,9 +270,30 @@ class Attention(AttentionBase):
             weighted = vectors.any(0).nonzero()[:, 0]  # (queries,) -> (queries with any weight,)
             if len(weighted) <= self.fewest_queries:
                 return out + _times(vectors[:, weighted], self.rows(weighted))
-        for chunk in self.query_chunks():
-            out += _times(vectors[:, chunk], self.rows(chunk))
+        for chunk, rows in self._rows_in_chunks():
+            out += _times(vectors[:, chunk], rows)
         return out
+
+    def _rows_in_chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        """Each chunk of queries with its weights, (heads, chosen, keys), which the next chunk may overwrite.
+
+        Where the kernel returned the log-sum-exp and nothing is added to the scores, one product gives the exponent: -lse is
+        one more entry of each query, against a 1 in each key. 2^x takes less time than e^x, so both are scaled by log2(e).
+        """
+        if self.q is None or self.k is None or self.lse is None or self.bias is not None:
+            for chunk in self.query_chunks():
+                yield chunk, self.rows(chunk)
+            return
+        log2_e = 1 / math.log(2)
+        q = self.q.to(self.dtype) * (self.scale * log2_e)
+        q = torch.cat([q, self.lse[..., None].to(self.dtype) * -log2_e], -1)  # (heads, queries, head_dim + 1)
+        k = pad(self.k.to(self.dtype), (0, 1), value=1.0)  # (heads, keys, head_dim + 1)
+        kept = q.new_empty(self.num_heads, min(self.queries_at_once(), self.num_queries), self.num_keys)
+        for chunk in self.query_chunks():
+            size = chunk.stop - chunk.start
+            # The last chunk is shorter: a part of the kept memory is not contiguous, which a product must be to write into it.
+            rows = kept if size == kept.shape[1] else q.new_empty(self.num_heads, size, self.num_keys)
+            yield chunk, torch.bmm(q[:, chunk], k.transpose(1, 2), out=rows).exp2_()
 
     def _heads(self, head: int | None) -> slice:
         """A slice of all heads, or of one. The index is checked because an out-of-range slice is silently empty."""
