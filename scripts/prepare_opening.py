@@ -4,7 +4,8 @@
 
 To be run when the embedded model, that photograph, or a sentence about it changes; tests/ui/shell/test_opening.py compares the
 files with the page and says so. The page itself is run, and what it tells the browser is written down: in start.json as it is,
-without addresses; in start.bin the photograph's pixels, and the shares of the patch that is asked about first in every layer.
+without addresses; in start.bin the photograph's pixels, the shares of the patch that is asked about first in every layer, and
+what positions are compared by.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from streamlit.testing.v1 import AppTest
 import vitviz
 from vitviz.analysis.attention import query_weights
 from vitviz.samples import load_sample, samples
-from vitviz.ui.pages.start import opening
+from vitviz.ui.pages.start import opening, places
 from vitviz.ui.server.payloads import pack, pack_picture, unpack
 from vitviz.ui.shell import main
 
 # Made anew in every run: addresses, what belongs to a run, and what the opening reads from elsewhere.
-NOT_KEPT = ("key", "received", "picture", "gallery", "pages", "hiding")
+NOT_KEPT = ("key", "received", "picture", "places", "gallery", "pages", "hiding")
 
 
 def prepared() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -42,14 +43,16 @@ def prepared() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     data = json.loads(figure.proto.json)
     kept = {name: value for name, value in data.items() if name not in NOT_KEPT}
     kept["layers"] = [{"grid": layer["grid"]} for layer in data["layers"]]
-    traced = vitviz.trace(vitviz.load_model("embedded"), load_sample(samples()[0].id))
+    model = vitviz.load_model("embedded")
+    traced = vitviz.trace(model, load_sample(samples()[0].id))
     rows, cols = data["layout"]["grid"]
     shares = [
         query_weights(layer, data["mapped"]).mean(0)[-rows * cols :].reshape(rows, cols)  # (keys,) -> (rows, cols)
         for layer in traced.sequence("The opening")
     ]
     picture = unpack(pack_picture(Image.fromarray(np.asarray(traced.shown))))[0]["picture"]  # a PNG file
-    return kept, {"picture": picture, "shares": np.stack(shares).astype(np.float32)}
+    compared = places.ARRAYS[data["positions"]](model, model.layout)[0]["features"]
+    return kept, {"picture": picture, "shares": np.stack(shares).astype(np.float32), "places": compared}
 
 
 def write(folder: Path) -> None:

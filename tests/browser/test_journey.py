@@ -11,7 +11,11 @@ from PIL import Image
 
 import vitviz
 from vitviz.analysis.attention import query_weights
+from vitviz.analysis.positions import position_similarity
+from vitviz.draw import LIGHT, Scale
+from vitviz.draw.scale import levels, table
 from vitviz.samples import load_sample
+from vitviz.tokens import TokenLayout
 
 LAYERS = 12
 END = LAYERS + 2
@@ -399,4 +403,42 @@ def test_a_patch_and_the_answer_open_in_place(tab, traced):
     shown.expect(figure.locator(".curve")).to_contain_text("motorbike: 0")
     figure.get_by_role("button", name="all classes").click()
     shown.expect(figure.locator(".bar").first).to_be_visible()
+    assert shown.errors() == []
+
+
+@pytest.mark.long
+def test_the_position_of_a_patch_opens_beside_all_others(tab):
+    shown = tab("?query=r8c3", reduced_motion="reduce", width=1280, height=800)
+    figure = journey(shown)
+    opener = figure.get_by_role("button", name="position map", exact=True)
+    opener.focus()
+    shown.page.keyboard.press("Enter")
+    similar = position_similarity(vitviz.load_model("embedded"), TokenLayout(("cls",), (16, 16), (14, 14)), [131])[0]
+    best = np.argsort(-similar)[1]
+    panel = figure.locator(".positions:visible")
+    shown.expect(panel).to_contain_text(
+        f"most similar to that of the patch in row {best // 16}, column {best % 16}: cosine similarity {similar[best]:.2f}"
+    )
+    canvas = panel.locator("canvas")
+    painted = canvas.evaluate(
+        """(canvas) => { const pen = canvas.getContext("2d"), side = canvas.width / 16;
+          return Array.from({ length: 256 }, (_, i) => [...pen.getImageData(
+            Math.floor((i % 16 + 0.5) * side), Math.floor((Math.floor(i / 16) + 0.5) * side), 1, 1).data].slice(0, 3)); }"""
+    )
+    others = np.delete(similar, 131)
+    wanted = table(LIGHT.sequential)[levels(similar.reshape(16, 16), Scale(others.min(), others.max()))].reshape(
+        256, -1
+    )
+    off = np.abs(np.array(painted, int) - wanted[:, :3].astype(int)).max(1)
+    assert off.max() <= 12, np.argwhere(off > 12)  # sent in half precision
+    # Where one patch is held, another one is asked about it; arrow keys are spoken.
+    over(shown, 8, 10)
+    shown.expect(panel).to_contain_text(f"column 10 have a cosine similarity of {similar[138]:.2f}")
+    assert "row 8, column 3" in canvas.get_attribute("aria-label")
+    shown.page.mouse.move(1, 1)
+    figure.locator("canvas.photo").focus()
+    shown.page.keyboard.press("Escape")
+    shown.expect(panel).to_have_count(0)
+    shown.expect(figure.locator("canvas.sequence")).to_be_visible()
+    assert "query=r8c3" in shown.page.url, "Escape closes the map first, and lets the patch go after it"
     assert shown.errors() == []

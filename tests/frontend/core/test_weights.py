@@ -210,3 +210,16 @@ def test_panels_fill_the_width_and_stay_on_the_screen(run: Run) -> None:
         assert min(box["height"] for box in boxes) > 100
         for box, ratio in zip(boxes, ratios if mode == "alike" else np.repeat(ratios, 2), strict=True):
             assert box["width"] / box["height"] == pytest.approx(ratio, abs=0.02)
+
+
+def test_a_bias_over_displacements_is_laid_around_each_patch(run: Run) -> None:
+    bias = np.random.default_rng(3).normal(size=(5, 3)).astype(np.float32)  # down -4..4 every 2 patches, across -1..1
+    payload = pack({"bias": bias}, {"step": [2, 1]})
+    body = "return Array.from(biasFrom(decode(buffers[0]), [1, 2], [6, 4]), (x) => (Number.isNaN(x) ? null : x));"
+    code = 'import { biasFrom } from "./core/weights.js";\nimport { decode } from "./data/source.js";\n'
+    found = np.reshape(run(code, body, payload), (6, 4))
+    for row in range(6):
+        for col in range(4):
+            reached = (row - 1) % 2 == 0 and abs(row - 1) <= 4 and abs(col - 2) <= 1
+            expected = pytest.approx(bias[(row - 1) // 2 + 2, col - 2 + 1], abs=1e-6) if reached else None
+            assert found[row, col] == expected, (row, col)

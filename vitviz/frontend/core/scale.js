@@ -36,11 +36,11 @@ export function extent(patches, robust, signed) {
   return { low: signed ? -high : 0, high, signed };
 }
 
-// From the smallest to the largest value, without the one at index `own`.
+// From the smallest to the largest value, without the one at index `own` and what is no number.
 export function extentWithout(values, own) {
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < values.length; i++) {
-    if (i === own) continue;
+    if (i === own || Number.isNaN(values[i])) continue;
     low = Math.min(low, values[i]);
     high = Math.max(high, values[i]);
   }

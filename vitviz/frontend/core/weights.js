@@ -242,6 +242,19 @@ export class PatchVectors {
   }
 }
 
+// The bias that a layer adds to the scores of one patch for all: Float32Array (patches), NaN where it adds none. bias: (down, right)
+// over displacements, which are `step` patches apart, none of them in the middle: vitviz/ui/pages/start/places.py.
+export function biasFrom({ arrays, shapes, meta }, [row, col], [rows, cols]) {
+  const [down, across] = shapes.bias;
+  const out = new Float32Array(rows * cols).fill(NaN);
+  for (let i = 0; i < out.length; i++) {
+    const y = (Math.floor(i / cols) - row) / meta.step[0] + (down - 1) / 2;
+    const x = ((i % cols) - col) / meta.step[1] + (across - 1) / 2;
+    if (Number.isInteger(y) && Number.isInteger(x) && y >= 0 && x >= 0 && y < down && x < across) out[i] = arrays.bias[y * across + x];
+  }
+  return out;
+}
+
 // The index of the largest value, the first of equal ones; `except` is left out. -1 where there is none.
 export function nearest(values, except = -1) {
   let best = -1;

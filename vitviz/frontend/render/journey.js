@@ -4,6 +4,7 @@
 import { coloursOf } from "../core/scale.js";
 import { staggered } from "../core/timeline.js";
 import { boxOf, drawFrame } from "./canvas.js";
+import { MapPainter } from "./heat.js";
 
 export const ACCENT_ON_PICTURES = "#3ddcff";
 const CASING = "rgba(4, 12, 18, 0.85)";
@@ -90,6 +91,25 @@ export function drawPixels(context, { picture, grid, cell, pixels: [rows, cols],
   for (let row = 1; row < rows; row++) (context.moveTo(0, row * side), context.lineTo(cols * side, row * side));
   for (let col = 1; col < cols; col++) (context.moveTo(col * side, 0), context.lineTo(col * side, rows * side));
   context.stroke();
+}
+
+// A map in the colours of a scale, and under it the scale with its ends. map: a MapPainter
+export const RAMP = 28; // CSS pixels beneath the map
+
+export function drawScaledMap(context, width, height, { map, grid, marks, ends, ink, font }) {
+  context.imageSmoothingEnabled = false;
+  context.drawImage(map.canvas, 0, 0, width, height);
+  drawMarks(context, grid, width, height, marks, 2);
+  const ramp = new MapPainter();
+  ramp.fill(Float32Array.from({ length: 256 }, (_, i) => i), [1, 256], { low: 0, high: 255, signed: false });
+  context.drawImage(ramp.canvas, 0, height + 4, width, 8);
+  context.fillStyle = ink;
+  context.font = `12px ${font}`;
+  context.textBaseline = "bottom";
+  for (const [end, align] of ["left", "right"].entries()) {
+    context.textAlign = align;
+    context.fillText(ends[end], end * width, height + RAMP);
+  }
 }
 
 // Columns from 0 to 1, one for the input and each layer, with the number of the layer beneath; the one at `step` in the accent.

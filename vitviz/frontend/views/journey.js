@@ -34,7 +34,8 @@ class Journey extends JourneyPlayback {
     this.sent = null; // the followed token, where another page was opened with it
     this.dim = 0;
     this.open = null; // the layer whose heads are shown
-    this.pixels = false; // whether the pixels of the patch are shown
+    this.inPlace = null; // what is shown in the place of the sequence: "pixels" of the patch, or its "positions"
+    this.positions = null; // { url, loader, numbers }: what positions are compared by, once that was opened
     this.curve = null; // the class that is shown after each layer
     this.brushing = false;
     this.notice = null; // what failed, said in the caption's place
@@ -51,7 +52,7 @@ class Journey extends JourneyPlayback {
       hide: (what) => this.hide(what),
       choose: (id) => this.choose(id),
       scroll: () => this.repaint(),
-      pixels: () => this.showPixels(!this.pixels),
+      show: (part) => this.showInPlace(part === this.inPlace ? null : part),
       curve: (name) => this.showCurve(name),
       upload: (file) => this.upload(file),
       failed: (what, reason) => this.notify(what, reason),
@@ -62,7 +63,7 @@ class Journey extends JourneyPlayback {
       changed: () => this.showStatus(),
       stale: () => host.stale(),
     });
-    this.status = new Status(this.words, () => [this, ...this.layers].forEach(({ loader }) => loader?.retry()));
+    this.status = new Status(this.words, () => [this, ...this.layers, this.positions].forEach((part) => part?.loader?.retry()));
     this.announcer = new Announcer();
     this.figure.root.prepend(this.status.node);
     this.figure.root.append(this.announcer.node);
@@ -76,7 +77,7 @@ class Journey extends JourneyPlayback {
   }
 
   listen() {
-    const { photo, sequence, layerGrid, root } = this.figure;
+    const { photo, sequence, layerGrid, positionsCanvas, root } = this.figure;
     this.mask = new Mask(() => this.refresh(), { make: (_, delay) => this.report(this.reports.acknowledgedBy(this.given.received) ? 0 : delay), acknowledgedBy: (received) => this.reports.acknowledgedBy(received) });
     watchBrush(photo, this.mask, {
       at: (event) => this.grid && pointUnder(event, photo, this.grid),
@@ -91,7 +92,8 @@ class Journey extends JourneyPlayback {
     const point = (find) => (event) => this.hover(find(event));
     const onPhoto = (event) => this.nameAt(this.cellAt(event));
     const onSequence = (event) => this.nameAt(this.cellInSequence(event));
-    for (const [node, find] of [[photo, onPhoto], [sequence, onSequence], [layerGrid, (event) => this.nameInLayerGrid(event)]]) {
+    const onPositions = (event) => this.nameAt(this.cellInPositions(event));
+    for (const [node, find] of [[photo, onPhoto], [sequence, onSequence], [layerGrid, (event) => this.nameInLayerGrid(event)], [positionsCanvas, onPositions]]) {
       // Raw updates, where a browser has them, come before the frame, so that the answer is under way when it begins.
       for (const moved of ["pointerrawupdate", "pointermove", "pointerdown"]) node.addEventListener(moved, point(find));
       node.addEventListener("pointerleave", () => this.hover(null));
@@ -122,12 +124,13 @@ class Journey extends JourneyPlayback {
   }
 
   destroy() {
-    const { seen, reached, open, sent } = this;
-    if (this.shown) this.host.memory.playback = { question: this.shown.data.question, seen, reached, open, sent, ...this.timeline.state };
+    const { seen, reached, open, inPlace, sent } = this;
+    if (this.shown) this.host.memory.playback = { question: this.shown.data.question, seen, reached, open, inPlace, sent, ...this.timeline.state };
     cancelAnimationFrame(this.clock);
     this.repaint.stop();
     this.loader.stop();
     for (const { loader } of this.layers) loader?.stop();
+    this.positions?.loader.stop();
     this.unloadPointed();
     this.figure.camera.close();
     this.status.destroy();
@@ -180,6 +183,7 @@ class Journey extends JourneyPlayback {
       else this.begin();
     } else if (this.notice === this.words.format("upload_reading")) this.clearNotice(); // the same photograph once more
     this.loadLayers(data);
+    if (this.inPlace === "positions") this.loadPositions();
     if (kept?.sent && kept.sent === this.pinned) this.pin(null); // another page was opened with what was only followed here
     this.drawn.clear();
     if (!same || before.picture !== picture) this.arrange();
@@ -190,7 +194,8 @@ class Journey extends JourneyPlayback {
   showStatus() {
     this.figure.root.classList.toggle("busy", this.loader.state !== "shown");
     const layer = this.layers.findIndex(({ loader }) => loader?.error); // where one failed, the others stay
-    const { error, missing } = this.loader.error || layer < 0 ? this.loader : this.layers[layer].loader;
+    const failed = this.loader.error ? this.loader : (this.layers[layer]?.loader ?? (this.positions?.loader.error && this.positions.loader) ?? this.loader);
+    const { error, missing } = failed;
     this.status.show(this.figure.root, { state: this.loader.state, error, missing }, { layer });
   }
 
@@ -284,7 +289,7 @@ class Journey extends JourneyPlayback {
     if (this.open !== null) {
       this.open = null;
       this.arrange();
-    } else if (this.pixels) this.showPixels(false);
+    } else if (this.inPlace !== null) this.showInPlace(null);
     else if (this.curve !== null) this.showCurve(null);
     else if (this.pinned !== null) this.pin(null);
     else return false;
@@ -298,7 +303,7 @@ class Journey extends JourneyPlayback {
       const from = patchNamed(this.hovered ?? this.query ?? "") ?? middleOf(this.grid);
       const next = this.hovered === null ? from : neighbour(from, step, this.grid);
       this.hover(this.nameAt(next));
-      this.announcer.announce(this.brushing ? this.maskText(next) : this.captionText());
+      this.announcer.announce(this.brushing ? this.maskText(next) : this.inPlace === "positions" ? this.positionsText() : this.captionText());
     } else if (event.key === "Enter" && !this.brushing && this.hovered) this.pin(this.hovered);
     else return;
     event.preventDefault();

@@ -1,10 +1,14 @@
-// What opens in the place of a part of the journey: the heads of a layer, the pixels of a patch, one class after each layer. And what
-// a model without a classifier has in place of its answer.
+// What opens in the place of a part of the journey: the heads of a layer, the pixels of a patch, its position beside all others, one class
+// after each layer. And what a model without a classifier has in place of its answer.
 
 import { patchNamed } from "../core/layout.js";
+import { extentWithout, number } from "../core/scale.js";
+import { biasFrom, nearest, PatchVectors } from "../core/weights.js";
+import { Loader, sourceOf } from "../data/source.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
 import { clearedContext } from "../render/canvas.js";
-import { drawColumns, drawLayer, drawPixels, ShareMap } from "../render/journey.js";
+import { MapPainter } from "../render/heat.js";
+import { drawColumns, drawLayer, drawPixels, drawScaledMap, RAMP, ShareMap } from "../render/journey.js";
 import { percent } from "./journey_data.js";
 import { headSide } from "./journey_figure.js";
 import { JourneyOverlay } from "./journey_overlay.js";
@@ -49,7 +53,7 @@ export class JourneyDetails extends JourneyOverlay {
   // The pixels of the patch that is asked about, in the place of the sequence.
   paintPixels() {
     const { figure, shown, size, words } = this;
-    if (!this.pixels) return;
+    if (this.inPlace !== "pixels") return;
     const cell = patchNamed(this.query ?? "") ?? patchNamed(shown.data.follow);
     const [high, wide] = shown.data.layout.patch_size;
     const side = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, size.sequenceHeight));
@@ -61,6 +65,88 @@ export class JourneyDetails extends JourneyOverlay {
       setText(figure.sequenceTitle, words.format("pixels_title", { patch }));
       setText(figure.pixelsNote, text);
       setAttribute(figure.pixelCanvas, "aria-label", `${words.format("pixels_title", { patch })}: ${text}`);
+    });
+  }
+
+  // What positions are compared by: loaded once it is opened. Another photograph of the same model has the same.
+  loadPositions() {
+    const url = this.shown?.data.places;
+    if (!url) this.inPlace = null;
+    if (!url || this.positions?.url === url) return;
+    this.positions?.loader.stop();
+    const loader = new Loader(sourceOf(this.host), {
+      arrived: (_, { positions }) => {
+        this.positions.numbers = positions;
+        this.positions.vectors = positions.arrays.features ? new PatchVectors(positions) : null;
+        this.repaint();
+        this.announcer.announce(this.positionsText());
+      },
+      changed: () => this.showStatus(),
+      stale: () => this.host.stale(),
+    });
+    this.positions = { url, loader, numbers: null };
+    loader.load({ urls: { positions: url } });
+  }
+
+  // The patch whose position is compared with all, the one under the pointer where another is pinned, and the values of all patches: null
+  // while they are loading, NaN where there is nothing to compare.
+  get compared() {
+    const [pinned, pointed] = [patchNamed(this.pinned ?? ""), patchNamed(this.hovered ?? "")];
+    const cell = pinned ?? pointed ?? patchNamed(this.shown.data.follow);
+    const { numbers, vectors } = this.positions ?? {};
+    const indexOf = ([row, col]) => row * this.grid[1] + col;
+    const own = indexOf(cell);
+    const values = vectors ? vectors.similarities(own) : numbers ? biasFrom(numbers, cell, this.grid) : null;
+    return { cell, own, values, target: pinned && pointed && own !== indexOf(pointed) ? pointed : null, indexOf };
+  }
+
+  // The patch under the pointer in that map, under which lies its scale.
+  cellInPositions(event) {
+    const { left, top, width, height } = event.target.getBoundingClientRect();
+    const [rows, cols] = this.grid;
+    const [row, col] = [((event.clientY - top) / (height - RAMP)) * rows, ((event.clientX - left) / width) * cols].map(Math.floor);
+    return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
+  }
+
+  // What the map says, as a sentence.
+  positionsText() {
+    const { cell, own, values, target, indexOf } = this.compared;
+    const { words } = this;
+    const kind = this.shown.data.positions;
+    if (!values) return words.format("positions_loading");
+    const named = ([row, col]) => words.format("patch", { row, col });
+    const best = nearest(values.map((value) => (Number.isNaN(value) ? -Infinity : value)), own);
+    const other = target ?? [Math.floor(best / this.grid[1]), best % this.grid[1]];
+    const value = values[indexOf(other)];
+    if (target === null && Number.isNaN(value)) return words.format("positions_more");
+    if (Number.isNaN(value)) return words.format("positions_apart", { patch: named(cell), other: named(other) });
+    return words.format(`positions_${kind}${target ? "_of" : ""}`, { patch: named(cell), other: named(other), value: value.toFixed(2) });
+  }
+
+  // The position of the patch that is asked about beside all others, in the place of the sequence.
+  paintPositions() {
+    const { figure, shown, size, words } = this;
+    if (this.inPlace !== "positions") return;
+    const { cell, own, values, target } = this.compared;
+    const theme = this.host.theme();
+    const side = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, size.sequenceHeight)) - RAMP;
+    this.drawIfChanged("positions", [cell, target, side, values !== null, this.pinned, theme.ink, shown.data.places], () => {
+      const [rows, cols] = this.grid;
+      const [wide, high] = [(side * cols) / Math.max(rows, cols), (side * rows) / Math.max(rows, cols)];
+      const [title, text] = [words.format("positions_title", { patch: words.format("patch", { row: cell[0], col: cell[1] }) }), this.positionsText()];
+      setText(figure.sequenceTitle, title);
+      setText(figure.positionsText, text);
+      const { heads, whole, window: reach } = this.positions?.numbers?.meta ?? {};
+      const note = { rotary: heads > 1 ? "_heads" : "", relative: whole === false ? "_window" : "" }[shown.data.positions] ?? "";
+      setText(figure.positionsNote, words.format(`positions_note_${shown.data.positions}${note}`, { rows: reach?.[0], cols: reach?.[1] }));
+      this.announcer.label(figure.positionsCanvas, `${title}: ${text}`);
+      const context = clearedContext(figure.positionsCanvas, wide, high + RAMP);
+      if (!values) return;
+      const { low, high: most } = extentWithout(values, this.positions.vectors ? own : -1);
+      if (low > most) return; // nothing to compare
+      (this.positionMap ??= new MapPainter()).fill(values, this.grid, { low, high: most, signed: false });
+      const marks = [{ cell, kind: this.pinned ? "pinned" : "query" }, ...(target ? [{ cell: target, kind: "hover" }] : [])];
+      drawScaledMap(context, wide, high, { map: this.positionMap, grid: this.grid, marks, ends: [low, most].map((end) => number(end)), ink: theme.ink, font: theme.font });
     });
   }
 

@@ -76,12 +76,16 @@ export class JourneyFigure {
     this.sequenceTitle = element("span", { class: "title" });
     this.outputToken = element("button", { class: "link aside", type: "button", hidden: true, onclick: () => actions.pinOutputToken() });
     this.camera = new Camera(words, { taken: actions.upload, failed: (reason) => actions.failed("camera_failed", reason) });
-    this.showPixels = element("button", { class: "link aside", type: "button", text: label("pixels"), "aria-pressed": "false", onclick: () => actions.pixels() });
+    this.showPixels = element("button", { class: "link aside", type: "button", text: label("pixels"), "aria-pressed": "false", onclick: () => actions.show("pixels") });
     this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", this.showPixels, this.photo, this.camera.node);
     this.pixelCanvas = element("canvas", { role: "img" });
     this.pixelsNote = element("p", { class: "note" });
-    this.pixels = element("div", { class: "pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in the place of the sequence
-    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", this.outputToken, this.sequence, this.heads, this.pixels);
+    this.pixels = element("div", { class: "opened pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in the place of the sequence
+    this.showPositions = element("button", { class: "link aside", type: "button", hidden: true, text: label("positions"), "aria-pressed": "false", onclick: () => actions.show("positions") });
+    this.positionsCanvas = element("canvas", { role: "img" });
+    [this.positionsText, this.positionsNote] = [element("p", {}), element("p", { class: "note" })];
+    this.positions = element("div", { class: "opened positions", hidden: true }, this.positionsCanvas, element("div", {}, this.positionsText, this.positionsNote)); // there, too
+    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", [this.outputToken, this.showPositions], this.sequence, this.heads, this.pixels, this.positions);
     this.curveTitle = element("span", {});
     this.curveCanvas = element("canvas", { role: "img" });
     const back = element("button", { class: "link", type: "button", text: label("curve_back"), onclick: () => actions.curve(null) });
@@ -130,7 +134,7 @@ export class JourneyFigure {
 
   #header(number, title, page, extra) {
     const name = typeof title === "string" ? element("span", { class: "title", text: title }) : title;
-    return element("div", { class: "header" }, element("span", { class: "number", "data-part": number, text: number }), name, extra ?? "", this.#more(page));
+    return element("div", { class: "header" }, element("span", { class: "number", "data-part": number, text: number }), name, ...[extra ?? []].flat(), this.#more(page));
   }
 
   #more(page) {

@@ -54,11 +54,11 @@ export class JourneyOverlay extends JourneyData {
       drawMovingPatches(context, { picture: shown.picture, grid: this.grid, progress: timeline.progress(PATCHES), from: boxes.photo, to: boxes.sequence, lines, gap: LINE_GAP });
     });
     const { layer } = timeline;
-    const way = layer >= 0 && this.open === null && !this.pixels;
+    const way = layer >= 0 && this.open === null && this.inPlace === null;
     const progress = layer >= 0 ? timeline.progress(layer + FIRST_LAYER) : 0;
     const { query } = this;
     const inSequence = (name) => {
-      const cell = name && this.open === null && !this.pixels && patchNamed(name);
+      const cell = name && this.open === null && this.inPlace === null && patchNamed(name);
       if (!cell) return null;
       const [x, y, side] = placeInSequence(cell[0] * this.grid[1] + cell[1], lines, LINE_GAP);
       return { x: boxes.sequence.x + x - 0.5, y: boxes.sequence.y + y - 0.5, side: Math.max(2, side - 0.5) };

@@ -40,8 +40,9 @@ export class JourneyPainter extends JourneyDetails {
     if (this.shown) this.darken();
     this.drawn.clear();
     for (const cell of this.figure.cells) cell.painted = null;
-    sequence.hidden = this.open !== null || this.pixels;
-    this.figure.pixels.hidden = !this.pixels;
+    sequence.hidden = this.open !== null || this.inPlace !== null;
+    this.figure.pixels.hidden = this.inPlace !== "pixels";
+    this.figure.positions.hidden = this.inPlace !== "positions";
     heads.hidden = this.open === null;
     clearedContext(photo, sizes.photo, this.size.photoHeight);
     clearedContext(sequence, sizes.sequence, Math.ceil(this.lines.height));
@@ -85,6 +86,7 @@ export class JourneyPainter extends JourneyDetails {
     this.paintLayers();
     this.paintHeads();
     this.paintPixels();
+    this.paintPositions();
     this.paintAnswer();
     this.describe();
     const state = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
@@ -140,7 +142,7 @@ export class JourneyPainter extends JourneyDetails {
 
   paintSequence() {
     const { timeline, shown, figure, size, lines } = this;
-    if (this.open !== null || this.pixels) return;
+    if (this.open !== null || this.inPlace !== null) return;
     const theme = this.host.theme();
     const arrived = Math.max(timeline.progress(PATCHES), this.seen >= 1 ? 1 : 0);
     const positions = shown.data.positions === "added" ? (this.seen >= 2 && timeline.at >= 2 ? 1 : timeline.progress(POSITIONS)) : 0;
@@ -242,7 +244,7 @@ export class JourneyPainter extends JourneyDetails {
     const { timeline } = this;
     const { output_token: outputToken } = this.shown?.data ?? {};
     const { hiding, starting, object } = this.given ?? {};
-    const state = [timeline.at, timeline.playing, this.reducedMotion.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, outputToken, this.pinned, this.open, this.pixels, this.shown !== null];
+    const state = [timeline.at, timeline.playing, this.reducedMotion.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, outputToken, this.pinned, this.open, this.inPlace, this.shown !== null, this.shown?.data.places];
     this.drawIfChanged("controls", state, () => this.showControls());
     if (this.shown) this.legend();
   }
@@ -269,8 +271,10 @@ export class JourneyPainter extends JourneyDetails {
       setAttribute(figure.outputToken, "aria-pressed", this.pinned === outputToken);
     }
     if (!this.shown) return;
-    setAttribute(figure.showPixels, "aria-pressed", this.pixels);
-    if (this.pixels) return; // its title names the patch
+    figure.showPositions.hidden = !this.shown.data.places;
+    setAttribute(figure.showPixels, "aria-pressed", this.inPlace === "pixels");
+    setAttribute(figure.showPositions, "aria-pressed", this.inPlace === "positions");
+    if (this.inPlace !== null) return; // its title names the patch
     setText(figure.sequenceTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
   }
 

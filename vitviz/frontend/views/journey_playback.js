@@ -11,7 +11,7 @@ export class JourneyPlayback extends JourneyPainter {
   // The state before the figure was removed: by a change of the page, or by Streamlit, which may mount it anew.
   restore(kept) {
     this.timeline.restore(kept);
-    Object.assign(this, { seen: kept.seen, reached: kept.reached, open: kept.open });
+    Object.assign(this, { seen: kept.seen, reached: kept.reached, open: kept.open, inPlace: kept.inPlace });
     this.setSpeed(kept.speed);
     this.run();
   }
@@ -65,19 +65,21 @@ export class JourneyPlayback extends JourneyPainter {
     // A windowed model's layers come as maps of one token, with no heads to open.
     if (layer < 0 || this.layers[layer]?.values || (there && this.open === layer)) this.open = null;
     else if (there || this.open !== null) this.open = layer;
-    if (this.open !== null) this.pixels = false;
+    if (this.open !== null) this.inPlace = null;
     this.arrange();
     this.refresh();
     this.announce();
   }
 
-  // The pixels of the patch that is asked about, in the place where a layer's heads open.
-  showPixels(on) {
+  // What belongs to the patch that is asked about, in the place where a layer's heads open: "pixels", "positions", or null.
+  showInPlace(part) {
     this.clearNotice();
-    this.pixels = on;
-    if (on) this.open = null;
+    this.inPlace = part;
+    if (part !== null) this.open = null;
+    if (part === "positions") this.loadPositions();
     this.arrange();
     this.repaint();
+    if (part === "positions") this.announcer.announce(this.positionsText());
   }
 
   // One class after each layer, by a press on its bar; null for the bars again.

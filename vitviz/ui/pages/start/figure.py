@@ -33,8 +33,9 @@ from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.compute import JobProgress, images
 from vitviz.ui.context import PageContext
-from vitviz.ui.controls.captions import caption_of, costs_of, kinds_of_positions, page_of
+from vitviz.ui.controls.captions import caption_of, costs_of, page_of
 from vitviz.ui.controls.objects import features_of, found_object, patches_in
+from vitviz.ui.pages.start import places
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.opening import thumbnail, tile
 from vitviz.ui.selection import MAX_SIZE, UPLOAD
@@ -88,7 +89,8 @@ def figure_data(
         "alt": words.OWN_ALT if context.image.scope else _alt(context),
         "layers": layers,
         "mapped": mapped,
-        "positions": _positions(context),
+        "positions": places.kind_of(context),
+        "places": places.offered(context),
         "captions": {
             "patches": caption_of(context, "cut").format(**costs_of(context)),
             "positions": caption_of(context, "positions") or words.NO_POSITIONS,
@@ -356,14 +358,6 @@ def _output_token(context: PageContext) -> str | None:
         return None
     name = str(context.trace.reads)
     return name if name in context.layout.prefix else None
-
-
-def _positions(context: PageContext) -> str:
-    """ "added" where each patch gets a position before the first layer, else "rotary", "relative" or "none"."""
-    kinds = kinds_of_positions(context)
-    if "learned" in kinds or "sin-cos" in kinds:
-        return "added"
-    return kinds[0]
 
 
 def _covers(context: PageContext, fill: str) -> dict[str, str]:

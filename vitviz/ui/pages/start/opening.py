@@ -50,6 +50,7 @@ def draw() -> None:
         **data,
         "picture": own.offer(("opening", "picture"), partial(pack, {"picture": arrays["picture"]})),
         "layers": layers,
+        "places": own.offer(("opening", "places"), partial(pack, {"features": arrays["places"]})),
         "gallery": [tile(sample) for sample in samples()],
         "pages": {name: page.title for name, page in navigation.pages().items()},
         "hiding": False,
