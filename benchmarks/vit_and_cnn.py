@@ -1,4 +1,4 @@
-"""How long the page of two networks takes: receptive fields and damaged photographs of both, and what the browser is sent.
+"""How long the page of two networks takes: receptive fields and perturbed photographs of both, and what the browser is sent.
 
 python benchmarks/vit_and_cnn.py [--threads 2] [--repeats 5]
 """
@@ -15,10 +15,10 @@ import torch
 
 import vitviz
 from vitviz.analysis.methods.gradcam import cnn_gradcam
-from vitviz.analysis.stress import KINDS, model_input, stress_curve
+from vitviz.analysis.perturbation import KINDS, model_input, perturbation_curve
 from vitviz.samples import load_sample, samples
 from vitviz.ui.components.networks import fields_payload, pictures_payload
-from vitviz.ui.pages.vit_or_cnn.damage import ORDERS
+from vitviz.ui.pages.vit_or_cnn.perturbation import ORDERS
 
 
 def timed(what: str, repeats: int, work: Callable[[], Any]) -> Any:
@@ -62,11 +62,11 @@ def main() -> None:
             curve = timed(
                 f"{kind}, {model.name}",
                 given.repeats,
-                lambda m=model, k=kind, o=orders: stress_curve(m, picture, k, orders=o),
+                lambda m=model, k=kind, o=orders: perturbation_curve(m, picture, k, orders=o),
             )
     sizes = [len(fields_payload(fields[model], seen.shown)) for model in (vit, cnn)]
     print(f"\nSent once, before compression: {sizes[0] / 1e6:.2f} MB and {sizes[1] / 1e6:.2f} MB of fields, ", end="")
-    print(f"{len(pictures_payload(curve.pictures)) / 1e6:.2f} MB of damaged pictures for each network.")
+    print(f"{len(pictures_payload(curve.pictures)) / 1e6:.2f} MB of perturbed pictures for each network.")
 
 
 if __name__ == "__main__":

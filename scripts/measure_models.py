@@ -33,13 +33,13 @@ from torch import Tensor
 
 import vitviz
 from vitviz.models import embedded
-from vitviz.outputs import DOUBT_SCORES
+from vitviz.outputs import OOD_SCORES
 
 MANY = 1 << 30
 BINS = 15  # of equal width, as Guo et al. 2017 (arXiv 1706.04599) measure calibration
 # A right answer may be called "none of the classes, perhaps" in at most this share of photographs; the threshold is the one
 # that names as many pictures outside the classes as this allows.
-FALSE_DOUBT = 0.10
+FALSE_OOD = 0.10
 SAMPLING_ERRORS = 2.0  # a bound lies this many standard errors of the share below what was measured
 
 
@@ -175,7 +175,7 @@ def fitted(run: Run) -> dict[str, float]:
     }
 
 
-def doubt(inside: Run, outside: Run, temperature: float) -> dict[str, Any]:
+def ood_detector(inside: Run, outside: Run, temperature: float) -> dict[str, Any]:
     """The score and the threshold that tell pictures outside the classes, chosen on one half and checked on the other."""
     areas = {
         name: round(
@@ -185,13 +185,13 @@ def doubt(inside: Run, outside: Run, temperature: float) -> dict[str, Any]:
             ),
             4,
         )
-        for name, score in DOUBT_SCORES.items()
+        for name, score in OOD_SCORES.items()
     }
     name = max(areas, key=areas.__getitem__)
-    known, unknown = (DOUBT_SCORES[name](run.logits / temperature) for run in (inside, outside))
+    known, unknown = (OOD_SCORES[name](run.logits / temperature) for run in (inside, outside))
     right = top(inside.logits, inside.targets, 1)
     fit = half(inside, True)
-    threshold = round(float(known[fit & right].quantile(FALSE_DOUBT)), 3)
+    threshold = round(float(known[fit & right].quantile(FALSE_OOD)), 3)
     check, other = half(inside, False), half(outside, False)
     kinds = [file.partition("-")[0] for file in outside.files]
     return {
@@ -199,8 +199,8 @@ def doubt(inside: Run, outside: Run, temperature: float) -> dict[str, Any]:
         "threshold": threshold,
         "area_under_roc": areas,
         "checked_on": [int(check.sum()), int(other.sum())],
-        "right_answers_doubted": share((known[check & right] < threshold).float()),
-        "wrong_answers_doubted": share((known[check & ~right] < threshold).float()),
+        "right_answers_flagged": share((known[check & right] < threshold).float()),
+        "wrong_answers_flagged": share((known[check & ~right] < threshold).float()),
         "outside_named": share((unknown[other] < threshold).float()),
         "outside_named_by_kind": {
             kind: share((unknown < threshold).float()[other & torch.tensor([one == kind for one in kinds])])
@@ -289,7 +289,7 @@ def tables(found: dict[str, Any]) -> str:
                     str(row["images"]),
                 )
                 lines.append(f"| {name} | {size} | {row['framing']} | {' | '.join(numbers)} |")
-        fit, told = model["fit"], model["doubt"]
+        fit, told = model["fit"], model["ood_detector"]
         by_kind = ", ".join(f"{kind} {percent(value)}" for kind, value in told["outside_named_by_kind"].items())
         inside, outside = told["checked_on"]
         lines += [
@@ -300,8 +300,8 @@ def tables(found: dict[str, Any]) -> str:
             "",
             f'"The picture may show none of this model\'s classes" is said where the {told["score"]} is below '
             f"{told['threshold']:g}. On the half of the photographs that the threshold was not chosen on ({inside}), it is "
-            f"said of {percent(told['right_answers_doubted'])} of the right answers and "
-            f"{percent(told['wrong_answers_doubted'])} of the wrong ones; on such a half of pictures outside the classes "
+            f"said of {percent(told['right_answers_flagged'])} of the right answers and "
+            f"{percent(told['wrong_answers_flagged'])} of the wrong ones; on such a half of pictures outside the classes "
             f"({outside}), of {percent(told['outside_named'])} "
             f"({by_kind}).",
             "",
@@ -426,7 +426,7 @@ def main() -> None:
             outside = Run(
                 stem, served.size, framing, logits, torch.full((len(files),), -1), [file.name for file in files]
             )
-            found[stem]["doubt"] = doubt(served, outside, fit["temperature"])
+            found[stem]["ood_detector"] = ood_detector(served, outside, fit["temperature"])
     if found and asked.outside:
         print(tables(found))
     elif found:

@@ -163,14 +163,14 @@ class TestPrediction:
             (first,) = vitviz.top_predictions(logits, model.labels, 1)
             assert first.label == expected[0]
             assert first.probability == pytest.approx(expected[1], abs=0.005)
-            assert not model.doubt.about(logits)
+            assert not model.ood_detector.is_ood(logits)
 
     @pytest.mark.parametrize("name", OUTSIDE)
     def test_what_is_outside_is_said_to_be(self, name: str) -> None:
         import vitviz
 
         model = vitviz.load_model("embedded")
-        assert model.doubt.about(model.module(vitviz.prepare(model, load_sample(name)).input[None])[0].detach())
+        assert model.ood_detector.is_ood(model.module(vitviz.prepare(model, load_sample(name)).input[None])[0].detach())
 
 
 class TestAssets:

@@ -77,7 +77,7 @@ _PUBLIC: dict[str, str] = {
     "refine_labels": "vitviz.analysis.masks",
     "refine_mask": "vitviz.analysis.masks",
     "receptive_fields": "vitviz.analysis.receptive_field",
-    "stress_curve": "vitviz.analysis.stress",
+    "perturbation_curve": "vitviz.analysis.perturbation",
     "load_detector": "vitviz.models.hugging_face.detectors",
     "detect": "vitviz.models.hugging_face.detectors",
     "coco": "vitviz.analysis.masks",

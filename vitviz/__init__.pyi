@@ -40,6 +40,7 @@ from vitviz.analysis.patches import Paste as Paste
 from vitviz.analysis.patches import filter_components as filter_components
 from vitviz.analysis.patches import patch_pixels as patch_pixels
 from vitviz.analysis.patches import two_scenes as two_scenes
+from vitviz.analysis.perturbation import perturbation_curve as perturbation_curve
 from vitviz.analysis.positions import embedding_sum as embedding_sum
 from vitviz.analysis.positions import position_embedding as position_embedding
 from vitviz.analysis.positions import position_kinds as position_kinds
@@ -60,7 +61,6 @@ from vitviz.analysis.rollout import rollout_matrix as rollout_matrix
 from vitviz.analysis.rollout import rollout_row as rollout_row
 from vitviz.analysis.sinks import rollout_sinks as rollout_sinks
 from vitviz.analysis.sinks import token_outliers as token_outliers
-from vitviz.analysis.stress import stress_curve as stress_curve
 from vitviz.analysis.targets import ClassLogit as ClassLogit
 from vitviz.analysis.targets import LogitDifference as LogitDifference
 from vitviz.analysis.targets import SelfDot as SelfDot

@@ -65,7 +65,7 @@ class OutputKind(StrEnum):
 
 # Scores of logits (..., classes) for out-of-distribution detection, larger for pictures of the classes than for others; the
 # one that separates them best is measured for each model.
-DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
+OOD_SCORES: dict[str, Callable[[Any], Any]] = {
     "largest probability": lambda logits: logits.softmax(-1).amax(-1),  # Hendrycks and Gimpel 2017, arXiv 1610.02136
     "largest logit": lambda logits: logits.amax(-1),  # Hendrycks et al. 2022, arXiv 1911.11132
     "log of the sum of exponentials": lambda logits: logits.logsumexp(-1),  # energy, Liu et al. 2020, arXiv 2010.03759
@@ -75,22 +75,22 @@ DOUBT_SCORES: dict[str, Callable[[Any], Any]] = {
 
 
 @dataclass(frozen=True)
-class Doubt:
+class OODDetector:
     """Out-of-distribution detection: pictures of none of a model's classes have a smaller score than pictures of the classes.
 
     The threshold is measured for one model and valid for no other.
 
     Attributes:
-        score: a key of `DOUBT_SCORES`
+        score: a key of `OOD_SCORES`
         threshold: scores below it are reported as perhaps none of the classes
     """
 
     score: str
     threshold: float
 
-    def about(self, logits: Any) -> bool:
+    def is_ood(self, logits: Any) -> bool:
         """Whether the score of a picture's logits, a tensor (classes,), is below the threshold."""
-        return float(DOUBT_SCORES[self.score](logits.float())) < self.threshold
+        return float(OOD_SCORES[self.score](logits.float())) < self.threshold
 
 
 def kind_of_count(count: int) -> OutputKind:

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitviz.capture.blocks import Blocks, Output, Passage, finite
+from vitviz.capture.blocks import Blocks, HiddenStates, Output, finite
 from vitviz.capture.coordinates.layouts import known_calls, placements_of
-from vitviz.capture.layers import why_separate
+from vitviz.capture.layers import why_not_sequential
 from vitviz.capture.modules import evaluating
-from vitviz.capture.readout import read_query
+from vitviz.capture.readout import find_output_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import INPUT_ERRORS, UnsupportedError, VitvizError
@@ -67,8 +67,8 @@ def trace(
 
     Returns:
         One photograph: its Trace. Several: an iterator that runs the model when its next trace is requested, so that memory
-        holds only the traces that the caller keeps. If a trace's layers do not share one grid, `Trace.separate` says why, and
-        rollout raises.
+        holds only the traces that the caller keeps. If a trace's layers do not share one grid, `Trace.not_sequential` says
+        why, and rollout raises.
 
     Raises:
         UnsupportedError: for a model without attention between patches of the picture.
@@ -108,7 +108,7 @@ def trace_input(
         made = record(
             model.module, pixels[None], model.layout, keep_values=keep_values, hidden=hidden, progress=progress
         )
-        reads = read_query(model.module, (pixels.shape[1], pixels.shape[2]), made.layers, made.pooling)
+        output_query = find_output_query(model.module, (pixels.shape[1], pixels.shape[2]), made.layers, made.pooling)
     return Trace(
         model.name,
         pixels,
@@ -118,20 +118,20 @@ def trace_input(
         made.pooling,
         made.hidden,
         made.left_out,
-        made.separate,
+        made.not_sequential,
         model.weights_hash,
-        reads,
+        output_query,
     )
 
 
-def trace_and_passage(
+def trace_and_hidden_states(
     model: Model,
     pixels: Tensor,
     *,
     keep_values: bool = False,
     most_bytes: float = float("inf"),
     progress: Progress | None = None,
-) -> tuple[Trace, Passage | None]:
+) -> tuple[Trace, HiddenStates | None]:
     """`trace_input`, and the states before and after every block, from the same pass.
 
     Args:
@@ -157,12 +157,12 @@ def trace_and_passage(
 
         try:
             with torch.no_grad():
-                passage = blocks.walk(pixels, forward=traced)
+                hidden_states = blocks.hidden_states(pixels, forward=traced)
         except UnsupportedError:
             if not traces:
                 raise
             return traces[0], None
-    return traces[0], passage.usable()
+    return traces[0], hidden_states.for_autograd()
 
 
 def _blocks_of(model: Model, pixels: Tensor, most_bytes: float) -> Blocks | None:
@@ -186,7 +186,7 @@ def trace_without_layers(model: Model, pixels: Tensor) -> Trace:
         pixels = pixels.to(model.device, model.dtype)
         left_out = placements_of(model.module, model.input_size)
         logits = finite(model.module(pixels[None])[0].float(), model.name)
-    why = why_separate(left_out)
+    why = why_not_sequential(left_out)
     return Trace(
         model.name,
         pixels,
@@ -194,6 +194,6 @@ def trace_without_layers(model: Model, pixels: Tensor) -> Trace:
         (),
         logits,
         left_out=left_out,
-        separate=why,
+        not_sequential=why,
         weights_hash=model.weights_hash,
     )

@@ -38,4 +38,6 @@ def traced(name: str) -> Trace:
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2))
     made = record(module, pixels, None)
     layout = layout_of(module, name, (side, side))
-    return Trace(name, pixels[0], layout, made.layers, made.logits, made.pooling, {}, made.left_out, made.separate)
+    return Trace(
+        name, pixels[0], layout, made.layers, made.logits, made.pooling, {}, made.left_out, made.not_sequential
+    )

@@ -177,14 +177,14 @@ def test_sinks_come_largest_first_and_the_rest_is_left_out():
 
 def test_the_mean_over_patch_queries_needs_patch_queries():
     """Of a layer whose one query is learned, the mean over no patches would be a division by zero."""
-    collecting = Attention(
+    pooling = Attention(
         "pool",
         TokenLayout(("pool",), (0, 0), (10, 10)),
         TokenLayout((), (2, 3), (10, 10)),
         explicit=torch.ones(2, 1, 6) / 6,
     )
     with pytest.raises(UnsupportedError, match="no mean over patch queries"):
-        query_weights(collecting, "mean")
+        query_weights(pooling, "mean")
 
 
 @pytest.mark.parametrize("head", [2, -1, 99])

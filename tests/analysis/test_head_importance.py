@@ -26,7 +26,7 @@ def test_batched_and_restarted_is_one_by_one_from_the_start(family):
         for head in range(3):
             with intervene(question.model, SwitchOffHeads(((layer, head),))), torch.no_grad():
                 after = module(x)[0]
-            assert found.score_fall[layer, head] == pytest.approx(float(before[2] - after[2]), abs=1e-5)
+            assert found.score_drop[layer, head] == pytest.approx(float(before[2] - after[2]), abs=1e-5)
             fall = float(before.softmax(-1)[2] - after.softmax(-1)[2])
             assert found.likelihood_fall[layer, head] == pytest.approx(fall, abs=1e-5)
     # three heads through two blocks, two of them at once; then three through one

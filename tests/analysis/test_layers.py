@@ -1,4 +1,4 @@
-"""Windows, stages and collecting layers: which patches a query can reach, against Swin's and MaxViT's own partitions."""
+"""Windows, stages and pooling layers: which patches a query can reach, against Swin's and MaxViT's own partitions."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ small = cache(traced)
         (SWIN, ["windows", "shifted windows", "windows", "shifted windows"]),
         (MAXVIT, ["windows", "spread windows", "windows", "spread windows"]),
         (PVT, ["pooled", "pooled", "pooled", "global"]),
-        (CAIT, ["global", "global", "collecting", "collecting"]),
+        (CAIT, ["global", "global", "pooling", "pooling"]),
     ],
 )
 def test_every_layer_has_its_kind(name, kinds):
-    assert [layer_kind(layer) for layer in small(name).every] == kinds
+    assert [layer_kind(layer) for layer in small(name).all_layers] == kinds
 
 
 def test_a_stage_begins_where_the_grid_changes():

@@ -41,7 +41,7 @@ def test_a_patch_is_read_through_the_models_own_norm_and_pooling(family):
     module, x, layout = build(family)
     module, x = module.double(), x.double()
     question = Question(BareModel(module, layout), x[0], ClassLogit(1))
-    state = question.passage.states[1]
+    state = question.hidden_states.states[1]
     lens = patch_lens(question, 1)
     for row, col in ((0, 0), (1, 2)):
         token = state[:, layout.token_at(row, col)]
@@ -72,7 +72,7 @@ class Twisted(torch.nn.Module):
 
 def test_a_model_that_cannot_be_read_is_refused():
     with pytest.raises(UnsupportedError, match="more between its last block and its output"):
-        Blocks(Twisted()).walk(picture()[None])
+        Blocks(Twisted()).hidden_states(picture()[None])
     with pytest.raises(UnsupportedError, match="not one row of blocks"):
         Blocks(torch.nn.Linear(2, 2))
 
@@ -82,8 +82,8 @@ def test_running_on_from_a_state_is_the_rest_of_the_pass(family):
     module, x, _ = build(family)
     blocks = Blocks(module)
     with torch.no_grad():
-        passage = blocks.walk(x)
+        hidden_states = blocks.hidden_states(x)
         for layer in range(3):
-            end = blocks.resume(passage, layer, passage.states[layer])
+            end = blocks.resume(hidden_states, layer, hidden_states.states[layer])
             torch.testing.assert_close(blocks.read(end).logits, module(x))
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in module.modules())

@@ -60,7 +60,7 @@ def test_a_query_that_does_not_exist_is_refused(query):
 
 
 def test_a_trace_knows_what_its_output_is_computed_from():
-    trace = random_trace(reads=Query.parse("mean"))
+    trace = random_trace(output_query=Query.parse("mean"))
     assert default_query(trace) == "mean"
     torch.testing.assert_close(rollout_row(trace), rollout_matrix(trace)[2:].mean(0))
     assert default_query(random_trace()) == "cls"  # by its name, where nobody has found out
@@ -74,7 +74,7 @@ def pooled_trace(keys: tuple[str, ...]):
     weights = random_weights(2, key_layout.num_tokens, 9)[:, :1]
     pooling = Attention("attn_pool", TokenLayout(("pool0",), (0, 0), (10, 10)), key_layout, explicit=weights)
     layers = [random_weights(2, layout.num_tokens, seed) for seed in range(2)]
-    return trace_of(*layers, prefix=prefix, grid=(2, 3), pooling=(pooling,), reads=Query.parse("pool")), weights
+    return trace_of(*layers, prefix=prefix, grid=(2, 3), pooling=(pooling,), output_query=Query.parse("pool")), weights
 
 
 @pytest.mark.parametrize("keys", [(), ("cls",), ("cls", "reg0", "reg1", "reg2")])
@@ -105,7 +105,7 @@ def test_every_method_asks_the_same_query(name, arguments):
     module = made(name, depth=2, **arguments)
     trace = traced(module)
     question = Question(BareModel(module, layout_of(module, name, SIZE)), trace.input, ClassLogit(1))
-    assert question.query == question.trace.reads == default_query(trace)
+    assert question.query == question.trace.output_query == default_query(trace)
     seen = question.attention_gradients
     relevance = torch.eye(trace.layout.num_tokens)
     rolled = torch.eye(trace.layout.num_tokens)

@@ -46,8 +46,8 @@ def test_the_cascade_goes_from_the_top_to_the_last_parameter(family):
     parameters = {name for name, value in module.named_parameters() if value.numel() > 1}
     assert parameters <= everything
     assert all(torch.equal(value, trained[name]) for name, value in module.state_dict().items()), "the model itself"
-    assert stages[-1].likeness["edges"] == pytest.approx(1)
-    assert stages[-1].likeness["relevance"] < 0.9
+    assert stages[-1].similarity["edges"] == pytest.approx(1)
+    assert stages[-1].similarity["relevance"] < 0.9
     assert insensitive(stages[-1], 0.9) == ["edges"]
 
 

@@ -15,9 +15,9 @@ from vitviz.analysis.sinks import (
     MASS_TIMES,
     NORM_TIMES,
     attention_mass,
+    exclude_tokens,
     outlying,
     rollout_sinks,
-    set_aside,
     token_norms,
     token_outliers,
     value_norms,
@@ -105,7 +105,7 @@ def test_norms_are_relative_to_the_images_median_patch():
     norms = token_norms(question)
     assert norms.shape == (3, layout.num_tokens)
     with torch.no_grad():
-        torch.testing.assert_close(torch.tensor(norms[-1]), question.passage.states[-1][0].norm(dim=-1))
+        torch.testing.assert_close(torch.tensor(norms[-1]), question.hidden_states.states[-1][0].norm(dim=-1))
     found = token_outliers(question, norm_times=1.2, mass_times=1.5)
     for layer in range(3):
         median = sorted(norms[layer, layout.num_prefix :])[11:13]
@@ -119,10 +119,10 @@ def test_norms_are_relative_to_the_images_median_patch():
 def test_rows_without_their_sinks_sum_to_one():
     layout = TokenLayout(("cls",), (1, 3), (2, 2))
     rows = torch.tensor([[0.1, 0.6, 0.2, 0.1]])
-    torch.testing.assert_close(set_aside(rows, (1,), layout), torch.tensor([[0.25, 0.0, 0.5, 0.25]]))
+    torch.testing.assert_close(exclude_tokens(rows, (1,), layout), torch.tensor([[0.25, 0.0, 0.5, 0.25]]))
     assert rows[0, 1] == pytest.approx(0.6)
     with pytest.raises(IndexError):
-        set_aside(rows, (4,), layout)
+        exclude_tokens(rows, (4,), layout)
 
 
 @pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[3], FAMILIES[4], FAMILIES[11]], ids=str)
@@ -170,7 +170,7 @@ def _looks(grid: int, sinks: dict[int, float], blob: dict[int, float]) -> torch.
     return rows / rows.sum(-1, keepdim=True)
 
 
-def test_a_planted_sink_spoils_a_rollout_and_is_set_aside():
+def test_a_planted_sink_is_the_peak_of_a_rollout_and_left_out_of_the_other_map():
     # An object of nine patches around (5, 5) for the class token; a sink at (1, 2) for every token.
     blob = {1 + 8 * row + col: 0.3 for row in (4, 5, 6) for col in (4, 5, 6)}
     sink = 1 + 8 * 1 + 2
@@ -178,14 +178,14 @@ def test_a_planted_sink_spoils_a_rollout_and_is_set_aside():
     traced = trace_of(*layers, prefix=("cls",), grid=(8, 8))
     heatmap = rollout(traced, "cls")
     found = rollout_sinks(traced, heatmap)
-    assert found.cells == ((1, 2),) and found.spoils
+    assert found.cells == ((1, 2),) and found.peak_is_sink
     by_hand = (torch.eye(65) / 2 + layers[1][0] / 2) @ (torch.eye(65) / 2 + layers[0][0] / 2)
     on_patches = by_hand[0, 1:]
     assert found.share == pytest.approx(float(on_patches[sink - 1] / on_patches.sum()), rel=1e-5)
     expected = heatmap.values.copy()
     expected[1, 2] = 0
-    np.testing.assert_array_equal(found.aside.values, expected)
-    assert found.aside.peak[:2] in {(row, col) for row in (4, 5, 6) for col in (4, 5, 6)}
+    np.testing.assert_array_equal(found.without_sinks.values, expected)
+    assert found.without_sinks.peak[:2] in {(row, col) for row in (4, 5, 6) for col in (4, 5, 6)}
     # A layer that was not multiplied has no say.
     late = RolloutOptions(first_layer=1)
     assert rollout_sinks(traced, rollout(traced, "cls", late), late).cells == ()
@@ -196,19 +196,19 @@ def test_an_object_that_every_query_looks_at_is_no_sink():
     traced = trace_of(_looks(8, blob, {}), prefix=("cls",), grid=(8, 8))
     assert outlying(attention_mass(traced), 1, 10.0).sum() == 9  # by mass alone each of its patches would be one
     found = rollout_sinks(traced, rollout(traced, "cls"))
-    assert found.cells == () and not found.spoils and found.share == 0
+    assert found.cells == () and not found.peak_is_sink and found.share == 0
 
 
-def test_a_sink_beside_a_stronger_object_is_marked_and_does_not_spoil():
+def test_a_sink_beside_a_stronger_object_is_marked_and_not_the_peak():
     blob = {1 + 8 * row + col: 9.0 for row in (4, 5, 6) for col in (4, 5, 6)}
     traced = trace_of(_looks(8, {11: 1.0}, blob), prefix=("cls",), grid=(8, 8))
     found = rollout_sinks(traced, rollout(traced, "cls"))
-    assert found.cells == ((1, 2),) and not found.spoils and 0 < found.share < 0.1
+    assert found.cells == ((1, 2),) and not found.peak_is_sink and 0 < found.share < 0.1
 
 
 def test_two_sinks_side_by_side_are_both_found_and_three_are_a_thing():
     traced = trace_of(_looks(8, {10: 3.0, 11: 3.0}, {}), prefix=("cls",), grid=(8, 8))
     found = rollout_sinks(traced, rollout(traced, "cls"))
-    assert set(found.cells) == {(1, 1), (1, 2)} and found.spoils
+    assert set(found.cells) == {(1, 1), (1, 2)} and found.peak_is_sink
     traced = trace_of(_looks(8, {10: 3.0, 11: 3.0, 18: 3.0}, {}), prefix=("cls",), grid=(8, 8))
     assert rollout_sinks(traced, rollout(traced, "cls")).cells == ()

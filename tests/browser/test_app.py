@@ -110,11 +110,11 @@ EDGE = """(canvas, [row, col]) => {
 }"""
 
 
-def test_sinks_are_marked_in_the_picture_and_set_aside_beside_it(tab, traced):
+def test_sinks_are_marked_in_the_picture_and_left_out_beside_it(tab, traced):
     rolled = vitviz.rollout(traced)
     found = vitviz.rollout_sinks(traced, rolled)
     row, col = found.cells[0]
-    assert found.spoils and (row, col) == rolled.peak[:2]
+    assert found.peak_is_sink and (row, col) == rolled.peak[:2]
     shown = tab("rollout")
     for nth, expected in ((0, float(rolled.values[row, col])), (1, 0.0)):
         picture = component(shown, nth).locator("canvas.main")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import vitviz
-from vitviz.analysis.stress import stress_curve
+from vitviz.analysis.perturbation import perturbation_curve
 from vitviz.draw.objects import field_levels
 from vitviz.draw.scale import table
 from vitviz.models import load_cnn
@@ -66,7 +66,7 @@ def test_fields_are_painted_as_python_computes_them(tab, seen):
     view = networks(shown)
     shown.expect(view).to_have_attribute("data-step", "12")  # still, and at the end, where motion is unwanted
     fields = [
-        vitviz.receptive_fields(model, vitviz.analysis.stress.model_input(model, seen))
+        vitviz.receptive_fields(model, vitviz.analysis.perturbation.model_input(model, seen))
         for model in (vitviz.load_model("embedded"), load_cnn())
     ]
     grey = np.round(seen @ np.array([0.2126, 0.7152, 0.0722]))
@@ -95,11 +95,11 @@ def test_fields_are_painted_as_python_computes_them(tab, seen):
 
 @pytest.mark.long
 def test_each_point_of_the_curves_has_its_picture_without_asking_the_server(tab, seen):
-    shown = tab("vit_or_cnn?side_by_side=stress&damage=edges", width=1280, height=800, scheme="dark")
+    shown = tab("vit_or_cnn?side_by_side=perturbation&perturbation=edges", width=1280, height=800, scheme="dark")
     view = networks(shown)
     asked: list[str] = []
     shown.page.on("request", lambda request: asked.append(request.url))
-    curve = stress_curve(load_cnn(), seen, "edges")
+    curve = perturbation_curve(load_cnn(), seen, "edges")
     box = view.locator(".chart").bounding_box()
     points = inside(0)
     for share, step in ((1.0, 8), (0.5, 4), (0.0, 0)):

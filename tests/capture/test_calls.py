@@ -141,7 +141,7 @@ def test_a_batch_of_heads_switched_off_one_by_one():
     for layer in range(2):
         for head in range(HEADS):
             without = ByHand(module, off=((layer, head),))(x)[0, 2].detach()
-            assert found.score_fall[layer, head] == pytest.approx(float(whole - without), abs=1e-5)
+            assert found.score_drop[layer, head] == pytest.approx(float(whole - without), abs=1e-5)
 
 
 def heads_before_keys(q, k, v, bias):
@@ -403,7 +403,7 @@ def test_queries_in_parts_are_not_taken_for_pooling():
         return torch.cat([(part @ k.mT + own).softmax(-1) @ v for part, own in parts], 2)
 
     found = record(redrawn(Written(Attention(chunks))), picture(), LAYOUT)
-    assert not found.pooling and "some patches at a time" in found.separate
+    assert not found.pooling and "some patches at a time" in found.not_sequential
 
 
 def test_the_first_block_alone_is_switched_and_a_block_that_has_no_attention_raises():
@@ -469,7 +469,7 @@ def test_heads_computed_one_by_one_are_no_layers_one_after_the_other(make):
         with pytest.raises(UnsupportedError, match=r"'blocks\.0\.attn.*several calls on the same input"):
             ask()
     found = record(module, picture(), LAYOUT)
-    assert found.separate and sum(layer.num_heads for layer in found.layers) == 2 * HEADS
+    assert found.not_sequential and sum(layer.num_heads for layer in found.layers) == 2 * HEADS
 
 
 @pytest.mark.parametrize("joined", ["one after the other", "in place"])

@@ -8,7 +8,16 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitviz.capture import cost, memory
-from vitviz.capture.cost import PassCost, Throughput, estimate, need_memory, pass_cost, roughly, throughput_of, timed
+from vitviz.capture.cost import (
+    PassCost,
+    Throughput,
+    estimate,
+    format_duration,
+    need_memory,
+    pass_cost,
+    throughput_of,
+    timed,
+)
 from vitviz.capture.memory import free_memory
 from vitviz.capture.record import record
 from vitviz.errors import UnsupportedError
@@ -120,4 +129,4 @@ def test_free_memory_is_some_of_this_machine():
 
 
 def test_durations_in_words():
-    assert [roughly(s) for s in (0.3, 7.4, 59.4, 150, 5400)] == ["under 1 s", "7 s", "59 s", "2 min", "1.5 h"]
+    assert [format_duration(s) for s in (0.3, 7.4, 59.4, 150, 5400)] == ["under 1 s", "7 s", "59 s", "2 min", "1.5 h"]

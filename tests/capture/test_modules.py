@@ -46,7 +46,7 @@ def asked(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
         "relevance": torch.tensor(generic_relevance(question).values),
         "legrad": torch.tensor(legrad(question).values),
         "reference": question.reference.logits,
-        "passage": question.passage.output.logits,
+        "hidden_states": question.hidden_states.output.logits,
         "off": off,
         "means": head_means(model, [x[0]]).layers[1],
         "bias": next(iter(score_biases(module, SIZE).values())),

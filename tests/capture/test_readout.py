@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import default_query
 from vitviz.capture.coordinates.layouts import placements_of
-from vitviz.capture.readout import read_query
+from vitviz.capture.readout import find_output_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.models.layout import layout_of
@@ -32,8 +32,8 @@ def traced(module: nn.Module) -> Trace:
     layout = layout_of(module, "tiny", SIZE)
     x = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     seen = record(module, x, layout)
-    reads = read_query(module, SIZE, seen.layers, seen.pooling)
-    return Trace("tiny", x[0], layout, seen.layers, seen.logits, seen.pooling, reads=reads)
+    output_query = find_output_query(module, SIZE, seen.layers, seen.pooling)
+    return Trace("tiny", x[0], layout, seen.layers, seen.logits, seen.pooling, output_query=output_query)
 
 
 def moved(module: nn.Module, x: Tensor, num_tokens: int) -> list[int]:
@@ -159,9 +159,9 @@ def test_a_module_without_a_head_is_told_by_names():
     layout = TokenLayout(("cls",), (2, 3), (16, 16))
     seen = traced(made("vit_tiny_patch16_224"))
     assert seen.layout == layout
-    assert read_query(nn.Linear(2, 2), SIZE, seen.layers, ()) == Query.parse("cls")
-    assert read_query(nn.Linear(2, 2), SIZE, (), seen.layers) == "pool"
-    assert read_query(nn.Linear(2, 2), SIZE, (), ()) == "mean"
+    assert find_output_query(nn.Linear(2, 2), SIZE, seen.layers, ()) == Query.parse("cls")
+    assert find_output_query(nn.Linear(2, 2), SIZE, (), seen.layers) == "pool"
+    assert find_output_query(nn.Linear(2, 2), SIZE, (), ()) == "mean"
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_a_module_without_a_head_is_told_by_names():
 )
 def test_a_query_that_pools_is_no_class_token(name, expected):
     placements = placements_of(made(name), SIZE)
-    assert {p.query_layout.prefix for p in placements if p.kind == "collecting"} == {expected}
+    assert {p.query_layout.prefix for p in placements if p.kind == "pooling"} == {expected}

@@ -23,7 +23,7 @@ from vitviz.tracing import trace_input
 
 @pytest.mark.parametrize("name", SMALL)
 def test_queries_and_keys_keep_nothing_else_alive(name):
-    layers = traced(name).every
+    layers = traced(name).all_layers
     kept = [t for layer in layers for t in (layer.q, layer.k) if t is not None]
     assert kept or all(layer.explicit is not None for layer in layers)
     for tensor in kept:
@@ -38,7 +38,7 @@ def test_one_recording_puts_each_layer_on_its_own_grid_and_says_that_they_are_no
     for one, other in zip(found.layers, trace.layers, strict=True):
         assert (one.query_layout, one.key_layout) == (other.query_layout, other.key_layout)
         assert torch.equal(one.row(0), other.row(0))
-    assert found.separate and found.separate == trace.separate
+    assert found.not_sequential and found.not_sequential == trace.not_sequential
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_a_trace_carries_the_image_that_it_is_of():
     prepared = vitviz.prepare(model, image, "squash")
     assert (trace.image_hash, trace.framing) == (vitviz.image_hash(image), "squash")
     assert np.array_equal(trace.shown, np.asarray(prepared.shown)) and trace.shown.shape == (32, 48, 3)
-    assert trace.separate == "" and len(trace.sequence("Anything")) == trace.num_layers
+    assert trace.not_sequential == "" and len(trace.sequence("Anything")) == trace.num_layers
     assert trace_input(model, prepared.input).image_hash == ""

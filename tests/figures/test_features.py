@@ -12,11 +12,11 @@ import vitviz
 from vitviz.analysis.features import FeatureMaps, feature_maps
 from vitviz.analysis.localization import lost, mask_cut, token_cut
 from vitviz.analysis.masks import pixel_mask, refine_labels, refine_mask
+from vitviz.analysis.perturbation import model_input, perturbation_curve
 from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fields
-from vitviz.analysis.stress import model_input, stress_curve
 from vitviz.draw.objects import colour_of
 from vitviz.figures.features import clusters_figure, components_figure, objects_figure, similarity_figure
-from vitviz.figures.networks import Gallery, SameCut, distances_figure, fields_figure, stress_figure
+from vitviz.figures.networks import Gallery, SameCut, distances_figure, fields_figure, perturbation_figure
 from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
 
@@ -136,7 +136,7 @@ def test_objects(subject: TracedImage, maps: FeatureMaps, method: Any):
         np.testing.assert_array_equal(one.mask, other.mask)
 
 
-def test_fields_and_stress_of_two_networks(subject: TracedImage):
+def test_fields_and_perturbations_of_two_networks(subject: TracedImage):
     network = vitviz.load_cnn("resnet18", weights="random")
     pixels = subject.trace.input
     fields = {
@@ -149,29 +149,29 @@ def test_fields_and_stress_of_two_networks(subject: TracedImage):
     assert f"{fields['CNN'][0].side:.0f} pixels after layer1" in made.alt
     picture = np.asarray(subject.prepared.shown)
     curves = {
-        name: stress_curve(each, picture, "centre", levels=(0, 0.5))
+        name: perturbation_curve(each, picture, "centre", levels=(0, 0.5))
         for name, each in (("ViT", subject.model), ("CNN", network))
     }
-    made = stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
+    made = perturbation_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
     np.testing.assert_array_equal(made.arrays["values_1"], curves["CNN"].values)
     assert f"ViT, cat: {curves['ViT'].values[0]:.0%} of the whole picture" in made.alt
     assert made.image().size[0] > 300
-    assert made.provenance.parameters["damage"] == "centre"
+    assert made.provenance.parameters["perturbation"] == "centre"
     assert made.provenance.parameters["classes"] == [
         f"ViT: cat ({curves['ViT'].target})",
         f"CNN: dog ({curves['CNN'].target})",
     ]
     labels = {"ViT": "cat", "CNN": "dog\nimport os"}
-    snippet = stress_figure(curves, labels, provenance).snippet
+    snippet = perturbation_figure(curves, labels, provenance).snippet
     assert f"(vit, seen.shown, {curves['ViT'].target}), (cnn, cut, {curves['CNN'].target})" in snippet
-    alone = stress_figure({"CNN": curves["CNN"]}, labels, provenance).snippet
+    alone = perturbation_figure({"CNN": curves["CNN"]}, labels, provenance).snippet
     assert f"in ((cnn, cut, {curves['CNN'].target}),)" in alone
     assert "dog" in snippet and not any(line.strip() == "import os" for line in snippet.splitlines()), (
         "a label is no code"
     )
-    curves["CNN"] = stress_curve(network, picture, "blur", levels=(0, 2))
-    with pytest.raises(ValueError, match="different damage"):
-        stress_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
+    curves["CNN"] = perturbation_curve(network, picture, "blur", levels=(0, 2))
+    with pytest.raises(ValueError, match="different perturbations"):
+        perturbation_figure(curves, {"ViT": "cat", "CNN": "dog"}, provenance)
 
 
 @pytest.mark.parametrize("size", [(160, 160), (96, 160)])
@@ -199,9 +199,11 @@ def test_the_python_of_two_networks_makes_the_numbers_of_one_cut(monkeypatch, si
     same_sides(made.arrays, run(made.snippet)["fields"])
 
     pairs = zip((vit, cnn), given(image), (3, 5), strict=True)
-    curves = [stress_curve(model, np.asarray(pixels), "hide", output, orders=2) for model, pixels, output in pairs]
+    curves = [
+        perturbation_curve(model, np.asarray(pixels), "hide", output, orders=2) for model, pixels, output in pairs
+    ]
     named = dict(zip(("ViT", "CNN"), curves, strict=True))
-    made = stress_figure(named, {"ViT": "3", "CNN": "5"}, provenance, cut=cut, orders=2)
+    made = perturbation_figure(named, {"ViT": "3", "CNN": "5"}, provenance, cut=cut, orders=2)
     for index, again in enumerate(run(made.snippet)["curves"]):
         np.testing.assert_allclose(again.values, made.arrays[f"values_{index}"], rtol=1e-5)
 

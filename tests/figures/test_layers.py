@@ -27,7 +27,7 @@ def seen(name: str, size: int | None = None):
 @pytest.fixture(scope="module")
 def swin() -> TracedImage:
     subject = seen(SWIN)
-    assert subject.trace.separate
+    assert subject.trace.not_sequential
     return subject
 
 
@@ -63,7 +63,7 @@ def test_every_layer_at_a_glance(swin):
 
 def test_a_model_of_one_grid_can_be_looked_at_layer_by_layer_too():
     subject = seen("vit_tiny_patch16_224", 64)
-    assert not subject.trace.separate
+    assert not subject.trace.not_sequential
     staged = subject
     figure = layer_figure(staged, 3, 1, "r1c2")
     expected = vitviz.attention_map(subject.trace.layers[3], "r1c2", 1).values
@@ -74,7 +74,7 @@ def test_a_model_of_one_grid_can_be_looked_at_layer_by_layer_too():
 @pytest.mark.long
 def test_class_attention_is_a_layer_of_its_own():
     subject = seen("xcit_nano_12_p16_224")
-    assert subject.trace.separate and not subject.trace.layers
+    assert subject.trace.not_sequential and not subject.trace.layers
     figure = layer_figure(subject)
     assert figure.arrays["values"].shape == (14, 14) and "class token" in figure.alt
 

@@ -66,7 +66,7 @@ def test_explanations_of_a_query_name_it(distilled):
 def test_in_class_attention_only_the_class_token_asks():
     """All layers of XCiT that can be shown collect, so no patch looks anywhere, whichever is chosen."""
     subject = seen("xcit_nano_12_p16_224", None)
-    assert subject.trace.separate
+    assert subject.trace.not_sequential
     for query in (None, "r7c7", "mean"):
         for figure in (overview_figure(subject, query), layer_figure(subject, 0, None, query)):
             assert "class token" in figure.alt and "patch in row" not in figure.alt

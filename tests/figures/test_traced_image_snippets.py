@@ -20,8 +20,8 @@ from vitviz.figures.attention import (
     head_rollout_figure,
     heads_figure,
     map_code,
-    rollout_aside_figure,
     rollout_figure,
+    rollout_without_sinks_figure,
 )
 from vitviz.figures.comparison import Scene, Side, comparison_figure, scenes_figure
 from vitviz.figures.embeddings import (
@@ -76,7 +76,7 @@ PLAIN: dict[str, tuple[Callable[[TracedImage], Any], dict[str, Callable[[Names],
     "rollout": (lambda s: rollout_figure(s), {"values": lambda n: n["heatmap"].values}),
     "rollout with knobs": (lambda s: rollout_figure(s, "r1c2", OPTIONS), {"values": lambda n: n["heatmap"].values}),
     "rollout without sinks": (
-        lambda s: rollout_aside_figure(s, "r1c2", OPTIONS),
+        lambda s: rollout_without_sinks_figure(s, "r1c2", OPTIONS),
         {"values": lambda n: n["heatmap"].values},
     ),
     "head rollout": (

@@ -16,7 +16,7 @@ import torch
 
 from vitviz.assets import asset_path
 from vitviz.models import embedded
-from vitviz.outputs import DOUBT_SCORES, Doubt
+from vitviz.outputs import OOD_SCORES, OODDetector
 from vitviz.samples import samples
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "measure_models.py"
@@ -63,8 +63,8 @@ def test_halves_are_disjoint_and_do_not_depend_on_order(measuring):
     assert first == {file for file in reversed(files) if measuring.in_first_half(file)}
 
 
-@pytest.mark.parametrize("name", DOUBT_SCORES)
-def test_scores_of_doubt_against_numpy(name):
+@pytest.mark.parametrize("name", OOD_SCORES)
+def test_out_of_distribution_scores_against_numpy(name):
     logits = np.array([2.0, -1.0, 0.5])
     chances = np.exp(logits) / np.exp(logits).sum()
     expected = {
@@ -75,8 +75,8 @@ def test_scores_of_doubt_against_numpy(name):
         "negative entropy": (chances * np.log(chances)).sum(),
     }[name]
     given = torch.tensor(logits)
-    assert float(DOUBT_SCORES[name](given)) == pytest.approx(expected)
-    assert Doubt(name, expected + 0.01).about(given) and not Doubt(name, expected - 0.01).about(given)
+    assert float(OOD_SCORES[name](given)) == pytest.approx(expected)
+    assert OODDetector(name, expected + 0.01).is_ood(given) and not OODDetector(name, expected - 0.01).is_ood(given)
 
 
 def test_the_card_shows_what_was_measured(measuring):

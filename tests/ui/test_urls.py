@@ -185,3 +185,9 @@ def test_a_knob_back_at_its_default_leaves_the_url():
     assert param_value(selection, "alpha") == 0.25 and param_value(selection, "fusion") == "mean"
     assert to_parameters(selection) == {"alpha": "0.25"}
     assert with_param(selection, "alpha", 0.5) == ()
+
+
+def test_links_with_former_names_open_the_view_they_named():
+    selection, ignored = from_parameters({"side_by_side": "stress", "damage": "edges"})
+    assert not ignored and to_parameters(selection) == {"side_by_side": "perturbation", "perturbation": "edges"}
+    assert from_parameters({"damage": "rust"}) == (Selection(), ("damage",))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitviz.analysis.queries import MEAN, QueryLike, as_query, layers_asked, query_of, row_weights
+from vitviz.analysis.queries import MEAN, QueryLike, as_query, layers_with_query, query_of, row_weights
 from vitviz.capture.attention import Attention
 from vitviz.capture.trace import Trace
 from vitviz.capture.windows import WindowedAttention
@@ -77,7 +77,7 @@ def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
         UnsupportedError: for a query that does not exist, and if layers differ in heads or grid; use `attention_map` then.
     """
     asked = query_of(trace, query)
-    layers = layers_asked(trace, asked)
+    layers = layers_with_query(trace, asked)
     if not layers:
         raise UnsupportedError(f"{trace.model_name} has no layer in which patches attend to each other.")
     if len({(layer.num_heads, layer.key_layout.grid) for layer in layers}) > 1:

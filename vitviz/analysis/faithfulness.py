@@ -94,25 +94,27 @@ def faithfulness(
 
     Source: Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), section 4.
     """
-    orders, centre, randoms = _walks(question.layout, maps, seeds)
+    orders, centre, randoms = _all_orders(question.layout, maps, seeds)
     known = HiddenLikelihoods(question, batch)
-    walks = [*orders.values(), centre, *randoms]
-    everything = [hidden for steps in levels for hidden in _sets(walks, steps)]
+    order_sets = [*orders.values(), centre, *randoms]
+    everything = [hidden for steps in levels for hidden in _sets(order_sets, steps)]
     whole, before = known.missing(everything), 0
     for steps in levels:
-        sets = _sets(walks, steps)
+        sets = _sets(order_sets, steps)
         new = known.missing(sets)
         known.compute(sets, part_of(progress, before, whole))
         before += new
         fractions = np.linspace(0, 1, steps + 1)
 
-        def scores(name: str, walk: Orders, fractions: np.ndarray = fractions) -> Scores:
-            return Scores(name, known.deletion(walk.hiding, fractions), known.insertion(walk.showing, fractions))
+        def scores(name: str, order_set: Orders, fractions: np.ndarray = fractions) -> Scores:
+            return Scores(
+                name, known.deletion(order_set.hiding, fractions), known.insertion(order_set.showing, fractions)
+            )
 
         yield Faithfulness(
-            tuple(scores(name, walk) for name, walk in orders.items()),
+            tuple(scores(name, order_set) for name, order_set in orders.items()),
             scores(CENTRE, centre),
-            tuple(scores(RANDOM, walk) for walk in randoms),
+            tuple(scores(RANDOM, order_set) for order_set in randoms),
             question.quantity,
             steps,
         )
@@ -129,9 +131,9 @@ def passes_needed(
     Raises:
         ValueError, UnsupportedError: as `faithfulness`.
     """
-    orders, centre, randoms = _walks(question.layout, maps, seeds)
-    walks = [*orders.values(), centre, *randoms]
-    return HiddenLikelihoods(question).missing([hidden for steps in levels for hidden in _sets(walks, steps)])
+    orders, centre, randoms = _all_orders(question.layout, maps, seeds)
+    order_sets = [*orders.values(), centre, *randoms]
+    return HiddenLikelihoods(question).missing([hidden for steps in levels for hidden in _sets(order_sets, steps)])
 
 
 def rank_agreement(maps: Mapping[str, Heatmap | np.ndarray]) -> np.ndarray:
@@ -146,7 +148,7 @@ def disagreement(maps: Mapping[str, Heatmap | np.ndarray]) -> Heatmap:
     return Heatmap(np.std(each, axis=0), "disagreement in rank")
 
 
-def _walks(
+def _all_orders(
     layout: TokenLayout, maps: Mapping[str, Heatmap | np.ndarray], seeds: int
 ) -> tuple[dict[str, Orders], Orders, list[Orders]]:
     """(orders of every map, of the centre prior, of each random seed)."""
@@ -155,11 +157,13 @@ def _walks(
     return orders, centre_orders(layout, drawn), [orders_of(np.zeros(layout.grid), [seed]) for seed in drawn]
 
 
-def _sets(walks: list[Orders], steps: int) -> list[np.ndarray]:
-    """Every set of hidden patches, each (patches,) boolean, on the curves of `walks`."""
+def _sets(order_sets: list[Orders], steps: int) -> list[np.ndarray]:
+    """Every set of hidden patches, each (patches,) boolean, on the curves of `order_sets`."""
     fractions = np.linspace(0, 1, steps + 1)
-    hidden = [hidden_by_deletion(order, f) for walk in walks for order in walk.hiding for f in fractions]
-    return hidden + [hidden_by_insertion(order, f) for walk in walks for order in walk.showing for f in fractions]
+    hidden = [hidden_by_deletion(order, f) for order_set in order_sets for order in order_set.hiding for f in fractions]
+    return hidden + [
+        hidden_by_insertion(order, f) for order_set in order_sets for order in order_set.showing for f in fractions
+    ]
 
 
 def _row(name: str, deletion: float, insertion: float) -> dict[str, float | str]:
@@ -300,9 +304,9 @@ class HiddenLikelihoods:
         """The insertion curve, averaged over `orders`; call `compute` with its sets before."""
         return Curve(fractions, self._mean([[hidden_by_insertion(order, f) for f in fractions] for order in orders]))
 
-    def _mean(self, walks: list[list[np.ndarray]]) -> np.ndarray:
-        """(points,): likelihoods of each point, averaged over walks of (points,) sets."""
-        return np.mean([[self.value(hidden) for hidden in walk] for walk in walks], axis=0)
+    def _mean(self, order_sets: list[list[np.ndarray]]) -> np.ndarray:
+        """(points,): likelihoods of each point, averaged over order_sets of (points,) sets."""
+        return np.mean([[self.value(hidden) for hidden in order_set] for order_set in order_sets], axis=0)
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

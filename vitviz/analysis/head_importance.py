@@ -28,12 +28,12 @@ class HeadImportance:
     """The effect of switching off each head.
 
     Attributes:
-        score_fall: (layers, heads) float32, decrease of the target's score when the head's output is zero; negative for an
+        score_drop: (layers, heads) float32, decrease of the target's score when the head's output is zero; negative for an
             increase.
         likelihood_fall: (layers, heads) float32, the same for the target's likelihood (of a class, its probability).
     """
 
-    score_fall: np.ndarray
+    score_drop: np.ndarray
     likelihood_fall: np.ndarray
 
 
@@ -51,7 +51,7 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
     Raises:
         UnsupportedError: for a model that cannot be restarted between layers.
     """
-    blocks, passage = question.blocks, question.passage
+    blocks, hidden_states = question.blocks, question.hidden_states
     counts = [heads_to_switch(block, layer, question.model.name) for layer, block in enumerate(blocks.blocks)]
     score = np.zeros((blocks.num_layers, max(counts)), np.float32)
     likelihood = np.zeros_like(score)
@@ -62,12 +62,12 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
             heads = range(start, min(start + batch, count))
             keep = torch.ones(len(heads), count)
             keep[torch.arange(len(heads)), list(heads)] = 0
-            state = passage.states[layer].expand(len(heads), -1, -1)
+            state = hidden_states.states[layer].expand(len(heads), -1, -1)
             report = part_of(progress, done, whole, len(heads))
             done += len(heads) * (blocks.num_layers - layer)
             only = {layer: blocks.blocks[layer]}
             with question.evaluation(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
-                output = blocks.read(blocks.resume(passage, layer, state, report))
+                output = blocks.read(blocks.resume(hidden_states, layer, state, report))
             target, reference = question.target, question.reference
             score[layer, start : heads.stop] = question.score() - target.score(output, reference).float().cpu().numpy()
             likelihood[layer, start : heads.stop] = (

@@ -12,7 +12,7 @@ from vitviz.analysis.queries import QueryLike
 from vitviz.capture.trace import Layer, Trace
 from vitviz.capture.windows import WindowedAttention
 
-GLOBAL, POOLED, COLLECTING = "global", "pooled", "collecting"
+GLOBAL, POOLED, POOLING = "global", "pooled", "pooling"
 WINDOWS, SHIFTED, SPREAD = "windows", "shifted windows", "spread windows"
 
 # Models mask a key by adding -100 or -infinity to its score; a trained bias is much smaller.
@@ -23,12 +23,12 @@ def layer_kind(layer: Layer) -> str:
     """The kind of a layer.
 
     Returns:
-        GLOBAL (every patch attends to every token of its own grid), POOLED (to a coarser or finer grid), COLLECTING (a pooling
+        GLOBAL (every patch attends to every token of its own grid), POOLED (to a coarser or finer grid), POOLING (a pooling
         layer with learned queries), WINDOWS (attention within blocks of neighbours), SHIFTED (the same with blocks shifted
         against the previous layer's), or SPREAD (windows of patches that are not neighbours, MaxViT's grid attention).
     """
     if not layer.query_layout.num_patches:
-        return COLLECTING
+        return POOLING
     labels = window_labels(layer)
     if labels is None:
         return GLOBAL if layer.query_layout == layer.key_layout else POOLED

@@ -119,12 +119,12 @@ def lost(features: PatchFeatures, patches: int = LOST_PATCHES, centred: bool = T
     seed = int(order[0])
     lowest = order[:patches]
     chosen = lowest[(products[seed, lowest] > 0) | (lowest == seed)]
-    likeness = products[chosen].sum(0)  # (patches,)
-    side = likeness > 0
+    similarity = products[chosen].sum(0)  # (patches,)
+    side = similarity > 0
     side[seed] = True
     mask = _connected(layout.patches(side), layout, seed)
     marked = np.isin(np.arange(len(values)), chosen)
-    return _found("LOST", layout, _unit(features, centred), graph, degree, None, seed, marked, likeness, mask)
+    return _found("LOST", layout, _unit(features, centred), graph, degree, None, seed, marked, similarity, mask)
 
 
 def token_cut(

@@ -234,7 +234,7 @@ def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -
     here = layout.token_at(*paste.source) - layout.num_prefix
     there = layout.token_at(*paste.place) - layout.num_prefix
     with model.lock, evaluating(model.module), torch.inference_mode():
-        states = Blocks(model.module).walk(torch.stack([source, scene])).states  # each (2, tokens, width)
+        states = Blocks(model.module).hidden_states(torch.stack([source, scene])).states  # each (2, tokens, width)
         entered = [torch.stack([patch_embedding(model, pixels, layout) for pixels in (source, scene)])]
         steps = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)
         rows = [cosine_similarity(step[0, here], step[1], dim=-1) for step in steps]

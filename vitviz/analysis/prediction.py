@@ -137,9 +137,9 @@ def logit_lens(question: Question) -> Lens:
     Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; Vilas et al. 2023 (arXiv 2310.18969).
     """
     _need_classifier(question)
-    need_one_vector(question.passage.output.logits, 2)
+    need_one_vector(question.hidden_states.output.logits, 2)
     with question.evaluation():
-        read = [question.blocks.read(state).logits[0] for state in question.passage.states]
+        read = [question.blocks.read(state).logits[0] for state in question.hidden_states.states]
     return Lens(_at_least_single(torch.stack(read)), question.kind)
 
 
@@ -157,8 +157,8 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
         (layers + 1, rows, cols, classes) logits, or (rows, cols, classes) for one `layer`.
     """
     _need_classifier(question)
-    need_one_vector(question.passage.output.logits, 2)
-    states = question.passage.states if layer is None else (question.passage.states[layer],)
+    need_one_vector(question.hidden_states.output.logits, 2)
+    states = question.hidden_states.states if layer is None else (question.hidden_states.states[layer],)
     layout = question.layout
     length = layout.num_prefix + 1
     maps = []
@@ -177,7 +177,7 @@ def target_by_layer(question: Question) -> Tensor:
     with question.evaluation():
         read = [
             question.target.likelihood(_whole(question, state), question.reference)[0]
-            for state in question.passage.states
+            for state in question.hidden_states.states
         ]
     return torch.stack(read)
 

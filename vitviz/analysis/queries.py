@@ -25,8 +25,8 @@ def default_query(trace: Trace) -> Query:
 
     If the trace does not have it: the class token, else the pooling query, else the mean over patches.
     """
-    if trace.reads is not None:
-        return trace.reads
+    if trace.output_query is not None:
+        return trace.output_query
     return by_names(trace.layers[-1].query_layout if trace.layers else None, bool(trace.pooling))
 
 
@@ -40,7 +40,7 @@ def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
     Raises:
         UnsupportedError: for a query that the trace does not have.
     """
-    if trace.separate:
+    if trace.not_sequential:
         return layer_query(trace, query)
     if query is None:
         return default_query(trace)
@@ -74,7 +74,7 @@ def query_index(query: QueryLike, layout: TokenLayout) -> int:
     return _in_words(lambda: layout.token_named(asked.names[0]))
 
 
-def layers_asked(trace: Trace, query: Query) -> tuple[Layer, ...]:
+def layers_with_query(trace: Trace, query: Query) -> tuple[Layer, ...]:
     """The layers that have `query`: pooling layers for the pooling query, else the layers over the grid."""
     return trace.pooling if query.pools else trace.layers
 
@@ -95,7 +95,7 @@ def layer_query(trace: Trace, query: QueryLike | None = None) -> Query:
     if query is None or query == "":
         return default_query(trace)
     found = as_query(query, trace.layout)
-    known = {MEAN, *trace.layout.prefix, *(name for layer in trace.every for name in layer.query_layout.prefix)}
+    known = {MEAN, *trace.layout.prefix, *(name for layer in trace.all_layers for name in layer.query_layout.prefix)}
     for name in found.names:
         if not (name in known or (found.pools and trace.pooling) or trace.layout.cell_named(name)):
             rows, cols = trace.layout.grid

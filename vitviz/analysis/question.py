@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
-from vitviz.capture.blocks import Blocks, Output, Passage, run
+from vitviz.capture.blocks import Blocks, HiddenStates, Output, run
 from vitviz.capture.coordinates.layouts import refuse_other_kinds
 from vitviz.capture.gradients import Watched, WeightGradient, gradients_of, watched_attention, weight_gradient
 from vitviz.capture.layers import token_layout
 from vitviz.capture.modules import evaluating, unwrapped
-from vitviz.capture.readout import read_query
+from vitviz.capture.readout import find_output_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -27,7 +27,7 @@ from vitviz.outputs import OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
 # Names of a Question's cached results that do not depend on its Model object.
-PASSES = ("passage", "reference", "trace", "attention_gradients", "hidden_likelihoods")
+PASSES = ("hidden_states", "reference", "trace", "attention_gradients", "hidden_likelihoods")
 
 
 # What analyses need of a model: no more than each uses, so that a bare module can be asked, and a convolutional network.
@@ -167,16 +167,16 @@ class Question:
         return Blocks(self.module, self.kind)
 
     @cached_property
-    def passage(self) -> Passage:
+    def hidden_states(self) -> HiddenStates:
         """The states between the blocks for the unchanged image, detached."""
         with self.model.lock, torch.inference_mode(False), torch.no_grad():
-            return self.blocks.walk(self.x)
+            return self.blocks.hidden_states(self.x)
 
     @cached_property
     def reference(self) -> Output:
         """The output for the unchanged image: a batch of 1, detached."""
-        if "passage" in self.__dict__:
-            return self.passage.output
+        if "hidden_states" in self.__dict__:
+            return self.hidden_states.output
         with self.model.lock, torch.inference_mode(False), torch.no_grad():
             return self.run(self.x)
 
@@ -185,10 +185,17 @@ class Question:
         """The image's trace. Raises UnsupportedError if its layers are not a sequence over one grid."""
         with self.model.lock:
             seen = record(self.module, self.x, self.layout)
-            reads = read_query(self.module, self._size, seen.layers, seen.pooling)
-        name, separate = self.model.name, seen.separate
+            output_query = find_output_query(self.module, self._size, seen.layers, seen.pooling)
+        name, not_sequential = self.model.name, seen.not_sequential
         trace = Trace(
-            name, self.x[0], self.layout, seen.layers, seen.logits, seen.pooling, separate=separate, reads=reads
+            name,
+            self.x[0],
+            self.layout,
+            seen.layers,
+            seen.logits,
+            seen.pooling,
+            not_sequential=not_sequential,
+            output_query=output_query,
         )
         trace.sequence("This method")
         return trace
@@ -233,7 +240,7 @@ class Question:
         seen = self.attention_gradients
         layers, pooling = ([each.attention for each in some] for some in (seen.layers, seen.pooling))
         with self.model.lock:
-            return read_query(self.module, self._size, layers, pooling)
+            return find_output_query(self.module, self._size, layers, pooling)
 
     @property
     def _size(self) -> tuple[int, int]:

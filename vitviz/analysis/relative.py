@@ -64,11 +64,11 @@ def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Rela
     windows: dict[str, tuple[int, int] | None] = {}
     with suppress(VitvizError, *INPUT_ERRORS):  # biases are known even if the pass over coordinates fails
         placements = placements_of(model.module, input_size)
-        windows = {placement.module: window_of(placement) for placement in reversed(placements)}
+        windows = {placement.module: window_shape(placement) for placement in reversed(placements)}
     return tuple(RelativeBias(name, bias.float().cpu().numpy(), windows.get(name)) for name, bias in found.items())
 
 
-def window_of(placement: Placement) -> tuple[int, int] | None:
+def window_shape(placement: Placement) -> tuple[int, int] | None:
     """(rows, cols) of the first window's keys, or None if they are not exactly a rectangle of patches.
 
     It does not follow from the number of keys: 144 may be 12 x 12 or 8 x 18.

@@ -32,12 +32,12 @@ class CascadeStep:
     Attributes:
         name: the part randomised last: "head", "layer 11", ..., "embedding".
         maps: method -> its map with this part and all parts above randomised.
-        likeness: method -> Spearman correlation with the trained model's map; NaN if a map is constant.
+        similarity: method -> Spearman correlation with the trained model's map; NaN if a map is constant.
     """
 
     name: str
     maps: Mapping[str, Heatmap]
-    likeness: Mapping[str, float]
+    similarity: Mapping[str, float]
 
 
 def randomised(module: nn.Module, generator: torch.Generator) -> None:
@@ -92,19 +92,19 @@ def cascade(
                 progress(done, whole)
             now[method] = make(fresh)
             done += 1
-        yield CascadeStep(name, now, {method: likeness(trained[method], now[method]) for method in methods})
+        yield CascadeStep(name, now, {method: similarity(trained[method], now[method]) for method in methods})
     if progress:
         progress(whole, whole)
 
 
-def likeness(one: Heatmap, other: Heatmap) -> float:
+def similarity(one: Heatmap, other: Heatmap) -> float:
     """Spearman correlation of two maps of one grid; NaN if one is constant."""
     return rank_correlation(one.values, other.values)
 
 
 def insensitive(last: CascadeStep, threshold: float = INSENSITIVE) -> list[str]:
     """Methods whose map after the last step has a correlation above `threshold` with the trained model's."""
-    return [method for method, value in last.likeness.items() if value > threshold]
+    return [method for method, value in last.similarity.items() if value > threshold]
 
 
 def _steps(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tuple[str, list[nn.Module]]]:

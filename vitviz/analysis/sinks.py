@@ -22,7 +22,7 @@ from vitviz.analysis.queries import QueryLike
 from vitviz.analysis.question import ModelLike, Question
 from vitviz.analysis.rollout import PAPER, RolloutOptions
 from vitviz.capture.attention import Attention
-from vitviz.capture.blocks import Blocks, Passage
+from vitviz.capture.blocks import Blocks, HiddenStates
 from vitviz.capture.cost import attention_calls
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
@@ -69,7 +69,7 @@ class TokenOutliers:
 
 def token_norms(question: Question) -> np.ndarray:
     """(layers + 1, tokens) float32: norm of each token before the first layer and after each."""
-    return torch.stack([state[0].float().norm(dim=-1) for state in question.passage.states]).cpu().numpy()
+    return torch.stack([state[0].float().norm(dim=-1) for state in question.hidden_states.states]).cpu().numpy()
 
 
 def attention_mass(trace: Trace) -> np.ndarray:
@@ -114,7 +114,7 @@ def times_median(values: np.ndarray, layout: TokenLayout) -> np.ndarray:
     return np.where((median == 0) & (values == 0), 1.0, times).astype(np.float32)
 
 
-def set_aside(rows: Tensor, tokens: Iterable[int], layout: TokenLayout) -> Tensor:
+def exclude_tokens(rows: Tensor, tokens: Iterable[int], layout: TokenLayout) -> Tensor:
     """(..., tokens): attention rows with the weights of `tokens` set to zero and the others rescaled to sum to 1.
 
     This changes the map only. For the model's output without these tokens, use the intervention `CutTokens`.
@@ -133,14 +133,14 @@ class MapSinks:
     Attributes:
         cells: (row, col) of each, largest value first.
         share: their share of the map's sum.
-        spoils: whether the map's largest patch is one of them, so that a sink determines the colour scale.
-        aside: the map with the sinks set to zero.
+        peak_is_sink: whether the map's largest patch is one of them, so that a sink determines the colour scale.
+        without_sinks: the map with the sinks set to zero.
     """
 
     cells: tuple[tuple[int, int], ...]
     share: float
-    spoils: bool
-    aside: Heatmap
+    peak_is_sink: bool
+    without_sinks: Heatmap
 
 
 def rollout_sinks(
@@ -173,8 +173,8 @@ def rollout_sinks(
     return MapSinks(
         cells=tuple((int(row), int(col)) for row, col in cells),
         share=float(values[found].sum() / max(float(values.sum()), 1e-30)),
-        spoils=bool(found.ravel()[values.argmax()]),
-        aside=Heatmap(np.where(found, 0, values).astype(values.dtype), heatmap.label),
+        peak_is_sink=bool(found.ravel()[values.argmax()]),
+        without_sinks=Heatmap(np.where(found, 0, values).astype(values.dtype), heatmap.label),
     )
 
 
@@ -236,7 +236,7 @@ def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = No
     return norms
 
 
-def kept_value_norms(model: ModelLike, trace: Trace, passage: Passage) -> list[Tensor]:
+def kept_value_norms(model: ModelLike, trace: Trace, hidden_states: HiddenStates) -> list[Tensor]:
     """`value_norms` from a trace with values and the states between its blocks; one block of each class is run.
 
     Raises:
@@ -247,7 +247,7 @@ def kept_value_norms(model: ModelLike, trace: Trace, passage: Passage) -> list[T
     with model.lock, torch.inference_mode(), evaluating(model.module), ExitStack() as hooks:
         _refuse_post_norm(model.module, hooks)
         for index in kinds.values():
-            blocks.step(passage, index, passage.states[index])
+            blocks.step(hidden_states, index, hidden_states.states[index])
     return [projected_value_norms(layer, model.module) for layer in trace.sequence("The length of values")]
 
 

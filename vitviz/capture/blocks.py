@@ -44,7 +44,7 @@ class Output:
 
 
 @dataclass(frozen=True, eq=False)
-class Passage:
+class HiddenStates:
     """The states of one forward pass between its blocks.
 
     Attributes:
@@ -57,10 +57,10 @@ class Passage:
     extras: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
     output: Output
 
-    def usable(self) -> Passage:
+    def for_autograd(self) -> HiddenStates:
         """A copy that autograd accepts, also of a pass in inference mode."""
         with torch.inference_mode(False), torch.no_grad():
-            return cast(Passage, _copied(self))
+            return cast(HiddenStates, _copied(self))
 
 
 def _copied(value: Any) -> Any:
@@ -71,7 +71,7 @@ def _copied(value: Any) -> Any:
             return tuple(map(_copied, value))
         case dict():
             return {name: _copied(each) for name, each in value.items()}
-        case Passage() | Output():
+        case HiddenStates() | Output():
             return replace(value, **{each.name: _copied(getattr(value, each.name)) for each in fields(value)})
     return value
 
@@ -153,12 +153,12 @@ class Blocks:
     def num_layers(self) -> int:
         return len(self.blocks)
 
-    def walk(
+    def hidden_states(
         self,
         x: Tensor,
         after: Callable[[int, Tensor], Tensor] | None = None,
         forward: Callable[[], Output] | None = None,
-    ) -> Passage:
+    ) -> HiddenStates:
         """One forward pass that keeps every state, as part of the autograd graph if gradients are enabled.
 
         Args:
@@ -207,20 +207,22 @@ class Blocks:
             )
         if output.tokens is None:  # `forward` did not record them
             output = replace(output, tokens=read.tokens)
-        return Passage(states, tuple(extras), output)
+        return HiddenStates(states, tuple(extras), output)
 
-    def step(self, passage: Passage, layer: int, state: Tensor) -> Tensor:
-        """Runs block `layer` on state (batch, tokens, width), with its further arguments from `passage`."""
-        args, kwargs = passage.extras[layer]
+    def step(self, hidden_states: HiddenStates, layer: int, state: Tensor) -> Tensor:
+        """Runs block `layer` on state (batch, tokens, width), with its further arguments from `hidden_states`."""
+        args, kwargs = hidden_states.extras[layer]
         return self.blocks[layer](state, *args, **kwargs)
 
-    def resume(self, passage: Passage, layer: int, state: Tensor, progress: Progress | None = None) -> Tensor:
+    def resume(
+        self, hidden_states: HiddenStates, layer: int, state: Tensor, progress: Progress | None = None
+    ) -> Tensor:
         """The last block's output (batch, tokens, width) if `state` is the input of block `layer`.
 
         `progress` is called after each block with (blocks run, blocks to run).
         """
         for index in range(layer, self.num_layers):
-            state = self.step(passage, index, state)
+            state = self.step(hidden_states, index, state)
             if progress:
                 progress(index + 1 - layer, self.num_layers - layer)
         return state

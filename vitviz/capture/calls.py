@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from vitviz.capture import functions as known
 from vitviz.capture.events import FUSED, AttentionEvents, FusedCall
 from vitviz.capture.functions import MULTIPLY, PRODUCTS, Product, WeightedSum, product_of, summed
-from vitviz.capture.modules import ModuleNames, around
+from vitviz.capture.modules import ModuleNames, common_ancestor
 from vitviz.capture.roles import ByTensor, Normalisation, Role, axis_of, drops, positional, replaced, tensors_in
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
 
@@ -220,7 +220,7 @@ class AttentionCalls(TorchFunctionMode):
     def _call(self, product: Product, weights: Tensor) -> WeightedSum:
         role = self._roles.of(weights)
         assert role is not None
-        module = around(role.of[-1].module, self.names.calling)
+        module = common_ancestor(role.of[-1].module, self.names.calling)
         call = WeightedSum(module, product, on_the_left=weights is product.left)
         call.signed = role.signed
         for one in role.of:

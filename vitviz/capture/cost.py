@@ -222,7 +222,7 @@ def need_memory_for_weights(name: str, nbytes: int, device: torch.device) -> Non
         )
 
 
-def roughly(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """An estimated duration, rounded: "under 1 s", "20 s", "4 min", "1.5 h"."""
     if seconds < 1:
         return "under 1 s"

@@ -20,7 +20,7 @@ from vitviz.capture.events import AttentionEvents, Call, FusedCall
 from vitviz.capture.functions import WeightedSum
 from vitviz.capture.layers import attention_of
 from vitviz.capture.memory import NoCopies
-from vitviz.capture.modules import ModuleNames, evaluating, unwrapped, walk
+from vitviz.capture.modules import ModuleNames, evaluating, unordered_modules, unwrapped
 from vitviz.capture.observe import refuse_unseen
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -104,7 +104,7 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
             exceed LARGEST bytes.
     """
     module = unwrapped(module)
-    named = list(walk(module))
+    named = list(unordered_modules(module))
     refuse_unseen(named)
     watcher = _Watcher()
     calls = AttentionCalls(watcher, ModuleNames(named))

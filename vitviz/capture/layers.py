@@ -86,7 +86,7 @@ def refuse_other_than_tokens(module: str, kind: str | None) -> None:
 NO_LAYER = "has no layer in which patches attend to each other"
 
 
-def why_separate(placements: Sequence[Placement]) -> str:
+def why_not_sequential(placements: Sequence[Placement]) -> str:
     """Why the attention calls are not a sequence of layers over one grid, as the end of a sentence about the model."""
     for placement in placements:
         why = _WHY_NOT.get(placement.sequence_kind)
@@ -96,7 +96,7 @@ def why_separate(placements: Sequence[Placement]) -> str:
             why = "could not be placed in the picture"
         if why:
             return f"has attention, in {placement.module or 'the model'!r}, that {why}"
-    layouts = {placement.query_layout for placement in placements if placement.kind != "collecting"}
+    layouts = {placement.query_layout for placement in placements if placement.kind != "pooling"}
     if not layouts:
         return NO_LAYER
     if len(layouts) == 1:

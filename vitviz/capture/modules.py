@@ -21,7 +21,7 @@ class ModuleNames:
         """Stores the names.
 
         Args:
-            named: the result of `named_modules()` or `walk`, which callers have already.
+            named: the result of `named_modules()` or `unordered_modules`, which callers have already.
         """
         self._names = {id(m): name for name, m in named if not type(m).__module__.startswith("torch.nn.modules")}
 
@@ -48,7 +48,7 @@ class ModuleNames:
         return found
 
 
-def around(one: str, other: str) -> str:
+def common_ancestor(one: str, other: str) -> str:
     """Dotted name of the innermost module that contains both modules; it may be one of them."""
     if one == other:
         return one
@@ -60,7 +60,7 @@ def around(one: str, other: str) -> str:
     return ".".join(shared)
 
 
-def walk(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def unordered_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module by dotted name, as `named_modules()`, but in no defined order. It takes a third of the time of that, and
     every pass calls it.
     """

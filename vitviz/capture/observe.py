@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.events import AttentionEvents, Call, FusedCall
 from vitviz.capture.functions import WeightedSum
-from vitviz.capture.modules import ModuleNames, evaluating, unwrapped, walk
+from vitviz.capture.modules import ModuleNames, evaluating, unordered_modules, unwrapped
 from vitviz.capture.sdpa_patch import can_replace_fused, fused_replaced
 from vitviz.errors import UnsupportedError
 
@@ -133,7 +133,7 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
         UnsupportedError: for a model with attention that cannot be observed or followed.
     """
     module = unwrapped(module)
-    named = list(walk(module))
+    named = list(unordered_modules(module))
     refuse_unseen(named, getattr(module, "attn_pool", None))
     names = ModuleNames(named)
     observer = Observer(names, receive)

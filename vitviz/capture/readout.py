@@ -31,7 +31,7 @@ _Case = tuple[tuple[int, int], TokenLayout | None, bool]
 _remembered: WeakKeyDictionary[nn.Module, tuple[Hashable, dict[_Case, Query]]] = WeakKeyDictionary()
 
 
-def read_query(
+def find_output_query(
     module: nn.Module,
     input_size: tuple[int, int],
     layers: Sequence[Attention | WindowedAttention],
@@ -62,7 +62,7 @@ def read_query(
     if case not in known[1]:
         if len(known[1]) == 16:
             known[1].clear()
-        known[1][case] = _read_query(module, *case)
+        known[1][case] = _find_output_query(module, *case)
     return known[1][case]
 
 
@@ -80,7 +80,9 @@ def _state(module: nn.Module) -> Hashable:
     return settings, weights, tuple(id(part) for part in module.modules())
 
 
-def _read_query(module: nn.Module, input_size: tuple[int, int], layout: TokenLayout | None, pools: bool) -> Query:
+def _find_output_query(
+    module: nn.Module, input_size: tuple[int, int], layout: TokenLayout | None, pools: bool
+) -> Query:
     known = by_names(layout, pools)
     shape = _head_input(module, input_size) if layout is not None else None
     if layout is None or shape is None:

@@ -15,7 +15,14 @@ from vitviz.capture.blocks import finite
 from vitviz.capture.coordinates.layouts import KnownCall, NotFollowed, forget_calls, known_calls, placements_of
 from vitviz.capture.coordinates.placement import Placement
 from vitviz.capture.events import Call
-from vitviz.capture.layers import NO_LAYER, attention_at, attention_of, joined, refuse_other_than_tokens, why_separate
+from vitviz.capture.layers import (
+    NO_LAYER,
+    attention_at,
+    attention_of,
+    joined,
+    refuse_other_than_tokens,
+    why_not_sequential,
+)
 from vitviz.capture.memory import LargePages
 from vitviz.capture.modules import evaluating, unwrapped
 from vitviz.capture.observe import observe
@@ -35,7 +42,7 @@ class Recording:
         logits: (classes,) float32.
         hidden: module name -> (tokens, width).
         left_out: placements of the calls that cannot be shown; their `kind` is the reason.
-        separate: why the layers are not a sequence over one grid; "" if they are (see `Trace`).
+        not_sequential: why the layers are not a sequence over one grid; "" if they are (see `Trace`).
     """
 
     layers: tuple[Layer, ...]
@@ -43,7 +50,7 @@ class Recording:
     logits: Tensor
     hidden: dict[str, Tensor] = field(default_factory=dict)
     left_out: tuple[Placement, ...] = ()
-    separate: str = ""
+    not_sequential: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ def record(
     except UnsupportedError:
         if recording.layers:
             raise
-        return replace(recording, separate=NO_LAYER)
+        return replace(recording, not_sequential=NO_LAYER)
 
 
 def _one_map_in_two_calls(request: _Request, layers: Sequence[Layer]) -> bool:
@@ -235,10 +242,10 @@ def _call_by_call(request: _Request) -> Recording:
                 f"The attention in {left_out[0].module!r} does not relate patches of the picture ({left_out[0].kind})."
             )
         raise CaptureError(f"No attention was seen in {request.name}. Choose a Vision Transformer.")
-    layers = joined([layer for placement, layer in made if placement.kind != "collecting"])
-    pooling = tuple(layer for p, layer in made if p.kind == "collecting" and isinstance(layer, Attention))
+    layers = joined([layer for placement, layer in made if placement.kind != "pooling"])
+    pooling = tuple(layer for p, layer in made if p.kind == "pooling" and isinstance(layer, Attention))
     logits = finite(logits[0].float(), request.name)
-    return Recording(layers, pooling, logits, kept, left_out, why_separate(placements))
+    return Recording(layers, pooling, logits, kept, left_out, why_not_sequential(placements))
 
 
 def _keeper(kept: dict[str, Tensor], name: str) -> Any:

@@ -31,10 +31,10 @@ class Trace:
         pooling: pooling layers (class attention, attention pooling) in order; often empty.
         hidden: module name -> output (tokens, width), for the modules that were requested.
         left_out: placements of attention calls that cannot be shown; their `kind` is the reason.
-        separate: why the layers are not a sequence over one grid, as the end of a sentence about the model; "" if they are.
-            Only then may their weights be multiplied (rollout).
+        not_sequential: why the layers are not a sequence over one grid, as the end of a sentence about the model; "" if they
+            are. Only then may their weights be multiplied (rollout).
         weights_hash: hash of the weights, for provenance.
-        reads: the query that the output is computed from (see `capture.readout`); None if not determined.
+        output_query: the query that the output is computed from (see `capture.readout`); None if not determined.
         image_hash: hash of the image's pixels; "" for a trace made by `trace_input`.
         framing: how the image became the input, "crop", "squash" or "fit"; "" as above.
         shown: (height, width, 3) uint8 pixels of the model input before normalisation; None as above.
@@ -50,9 +50,9 @@ class Trace:
     pooling: tuple[Attention, ...] = ()
     hidden: dict[str, Tensor] = field(default_factory=dict)
     left_out: tuple[Placement, ...] = ()
-    separate: str = ""
+    not_sequential: str = ""
     weights_hash: str = ""
-    reads: Query | None = None
+    output_query: Query | None = None
     image_hash: str = ""
     framing: str = ""
     shown: np.ndarray | None = None
@@ -74,15 +74,15 @@ class Trace:
         Raises:
             UnsupportedError: if they are not a sequence over one grid.
         """
-        if self.separate:
+        if self.not_sequential:
             raise UnsupportedError(
-                f"{what} needs consecutive layers over one grid of patches, and {self.model_name} {self.separate}. "
+                f"{what} needs consecutive layers over one grid of patches, and {self.model_name} {self.not_sequential}. "
                 "Look at its layers one by one, or choose a model that attends globally."
             )
         return cast(tuple[Attention, ...], self.layers)
 
     @property
-    def every(self) -> tuple[Layer, ...]:
+    def all_layers(self) -> tuple[Layer, ...]:
         """All layers that can be shown, in the order of the pages' layer numbers: pooling layers come last."""
         return (*self.layers, *self.pooling)
 
@@ -99,4 +99,4 @@ class Trace:
     def nbytes(self) -> int:
         """Bytes of this trace's tensors."""
         own = self.input.nbytes + self.logits.nbytes + (0 if self.shown is None else self.shown.nbytes)
-        return own + sum(kept.nbytes for kept in (*self.hidden.values(), *self.every))
+        return own + sum(kept.nbytes for kept in (*self.hidden.values(), *self.all_layers))

@@ -73,7 +73,7 @@ def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
             return _positions(subject, style)
         case "patches":
             return grid_figure(subject, numbers=True, **style)
-    if subject.trace.separate or arguments.layer is not None:
+    if subject.trace.not_sequential or arguments.layer is not None:
         if arguments.view == "rollout":
             raise UnsupportedError(
                 f"Rollout multiplies layers that share one grid, and those of {subject.model.name} do not. Draw them with "
@@ -81,8 +81,8 @@ def view(subject: TracedImage, arguments: argparse.Namespace) -> Figure:
             )
         if arguments.layer is None:
             return overview_figure(subject, arguments.query, robust=robust, **style)
-        if not 0 <= arguments.layer < len(subject.trace.every):
-            raise ValueError(f"--layer is from 0 to {len(subject.trace.every) - 1}, not {arguments.layer}")
+        if not 0 <= arguments.layer < len(subject.trace.all_layers):
+            raise ValueError(f"--layer is from 0 to {len(subject.trace.all_layers) - 1}, not {arguments.layer}")
         if arguments.query is not None:
             _check_asks(subject, arguments.layer, arguments.query)
         return layer_heads_figure(subject, arguments.layer, arguments.query, robust=robust, **style)
@@ -97,7 +97,7 @@ def _check_asks(subject: TracedImage, index: int, query: QueryLike) -> None:
     from vitviz.errors import UnsupportedError
     from vitviz.tokens import cell_of_name
 
-    layer, trace = subject.trace.every[index], subject.trace
+    layer, trace = subject.trace.all_layers[index], subject.trace
     asked = layer_query(trace, query)
     own = nearest_query(layer, asked, trace.layout.grid)
     patches_ask = bool(layer.query_layout.num_patches)

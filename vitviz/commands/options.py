@@ -131,7 +131,7 @@ def traced_subject(
     from vitviz.errors import UnsupportedError
 
     found = any_subject(arguments, model, check)
-    if found.trace.separate:
+    if found.trace.not_sequential:
         raise UnsupportedError(
             f"The layers of {found.model.name} do not share one grid of patches, which this needs. Draw them one by one with "
             "`draw --view heads`, or read them with vitviz.trace."
@@ -169,14 +169,14 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
     """
     if model.layout.num_tokens < LONG:
         return
-    from vitviz.capture.cost import estimate, gigabytes, need_memory, roughly
+    from vitviz.capture.cost import estimate, format_duration, gigabytes, need_memory
 
     with model.lock:
         found = estimate(model.module, model.input_size)
     if not arguments.quiet:
         print(
-            f"vitviz: {found.cost.tokens:,} tokens: about {roughly(found.seconds)} for the forward pass, "
-            f"{roughly(found.sweep_seconds)} for each rollout, {gigabytes(found.cost.peak)} of memory beside the model "
+            f"vitviz: {found.cost.tokens:,} tokens: about {format_duration(found.seconds)} for the forward pass, "
+            f"{format_duration(found.sweep_seconds)} for each rollout, {gigabytes(found.cost.peak)} of memory beside the model "
             "(an estimate; Ctrl-C stops it)",
             file=sys.stderr,
         )

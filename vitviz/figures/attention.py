@@ -9,7 +9,7 @@ import numpy as np
 
 from vitviz.analysis.attention import attention_map, head_maps
 from vitviz.analysis.head_rollout import head_rollout
-from vitviz.analysis.queries import Query, QueryLike, layers_asked, query_of
+from vitviz.analysis.queries import Query, QueryLike, layers_with_query, query_of
 from vitviz.analysis.rollout import PAPER, RolloutOptions, rollout
 from vitviz.analysis.sinks import MapSinks, rollout_sinks, value_norms
 from vitviz.draw import LIGHT, Scale, Theme, draw_board, draw_heatmap
@@ -76,7 +76,7 @@ def attention_figure(
         UnsupportedError: For an unknown query.
     """
     asked = query_of(subject.trace, query)
-    heatmap = attention_map(layers_asked(subject.trace, asked)[layer], asked, head)
+    heatmap = attention_map(layers_with_query(subject.trace, asked)[layer], asked, head)
     place = "the mean of all heads" if head is None else f"head {head}"
     words = f"Attention of {query_words(asked)} in {'pooling ' * asked.pools}layer {layer}, {place}"
     return map_figure(
@@ -244,7 +244,7 @@ def rollout_figure(
     )
 
 
-def rollout_aside_figure(
+def rollout_without_sinks_figure(
     subject: TracedImage,
     query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
@@ -263,9 +263,9 @@ def rollout_aside_figure(
     sinks = made("vitviz.rollout_sinks", "trace", "rolled", options=_given(options))
     return map_figure(
         subject,
-        found.aside,
+        found.without_sinks,
         f"Attention rollout of {query_words(asked)}, without {len(found.cells)} sinks",
-        f"{whole}\nheatmap = {sinks}.aside",
+        f"{whole}\nheatmap = {sinks}.without_sinks",
         robust=robust,
         theme=theme,
         width=width,

@@ -8,7 +8,7 @@ import numpy as np
 
 from vitviz.analysis.attention import attention_map
 from vitviz.analysis.layers import (
-    COLLECTING,
+    POOLING,
     layer_kind,
     layer_maps,
     reached,
@@ -30,9 +30,9 @@ TILE, MIN_WIDTH = 240, 420
 
 def layer_name(trace: Trace, index: int) -> str:
     """The display name of a layer: "stage 1, layer 3: shifted windows, 28×28". Layers are counted over all stages."""
-    layer = trace.every[index]
+    layer = trace.all_layers[index]
     kind, grid = layer_kind(layer), layer.key_layout.grid
-    if kind == COLLECTING:
+    if kind == POOLING:
         return f"layer {index}: attention pooling over {grid[0]}×{grid[1]}"
     own = layer.query_layout.grid
     place = f"{own[0]}×{own[1]}" if own == grid else f"{own[0]}×{own[1]} on {grid[0]}×{grid[1]}"
@@ -60,7 +60,7 @@ def layer_figure(
 
     Args:
         subject: the traced image
-        index: index into `trace.every`; -1 is the last layer
+        index: index into `trace.all_layers`; -1 is the last layer
         head: counted from 0; None is the mean of all heads
         query: a query of the model's first grid, by default the one that the output is computed from; `nearest_query` maps it
             to this layer's grid
@@ -72,7 +72,7 @@ def layer_figure(
         UnsupportedError: For a query that the model does not have.
     """
     trace, index = subject.trace, _checked(subject, index)
-    layer = trace.every[index]
+    layer = trace.all_layers[index]
     own = nearest_query(layer, layer_query(trace, query), trace.layout.grid)
     heatmap = attention_map(layer, own, head)
     reach = reach_of(layer, own)
@@ -100,7 +100,7 @@ def layer_figure(
         ),
         provenance=subject.provenance("attention weights", layer=index, head=head, query=str(own)),
         snippet=subject.snippet(
-            "heatmap = " + made("vitviz.attention_map", f"trace.every[{index}]", query=str(own), head=head),
+            "heatmap = " + made("vitviz.attention_map", f"trace.all_layers[{index}]", query=str(own), head=head),
             "print(heatmap.peak)  # (row, column, value) of the strongest patch",
         ),
     )
@@ -122,7 +122,7 @@ def layer_heads_figure(
     `maps` are the (heads, rows, cols) of `layer_maps`, if computed already. Other arguments are as in `layer_figure`.
     """
     trace, index = subject.trace, _checked(subject, index)
-    layer = trace.every[index]
+    layer = trace.all_layers[index]
     own = nearest_query(layer, layer_query(trace, query), trace.layout.grid)
     maps = layer_maps(layer, own) if maps is None else maps
     strongest = np.unravel_index(maps.argmax(), maps.shape)
@@ -145,7 +145,9 @@ def layer_heads_figure(
         ),
         provenance=subject.provenance("attention weights", layer=index, query=str(own)),
         snippet=subject.snippet(
-            "maps = " + made("vitviz.layer_maps", f"trace.every[{index}]", query=str(own)) + "  # (heads, rows, cols)"
+            "maps = "
+            + made("vitviz.layer_maps", f"trace.all_layers[{index}]", query=str(own))
+            + "  # (heads, rows, cols)"
         ),
     )
 
@@ -166,7 +168,7 @@ def overview_figure(
     reaches: list[np.ndarray] = []
     queries: list[tuple[int, int] | None] = []
     asked_in: dict[str, list[int]] = {}
-    for index, layer in enumerate(trace.every):
+    for index, layer in enumerate(trace.all_layers):
         own = nearest_query(layer, asked, trace.layout.grid)
         at_place = asked.cell is not None and own.cell is not None  # on a coarser grid the patch has another name
         asked_in.setdefault(query_words(asked if at_place else own), []).append(index)
@@ -180,13 +182,13 @@ def overview_figure(
             subject.prepared.shown, [*arrays.values()], names, reaches, queries, robust=robust, theme=theme, width=width
         ),
         alt=(
-            f"Where {_askers(asked_in)}, in the mean of all heads, in each of {len(trace.every)} layers on its own grid: "
+            f"Where {_askers(asked_in)}, in the mean of all heads, in each of {len(trace.all_layers)} layers on its own grid: "
             f"{'; '.join(names)}."
         ),
         provenance=subject.provenance("attention weights of every layer", query=str(asked)),
         snippet=subject.snippet(
-            f"queries = [nearest_query(layer, {str(asked)!r}, trace.layout.grid) for layer in trace.every]",
-            "maps = [vitviz.attention_map(*asked) for asked in zip(trace.every, queries)]",
+            f"queries = [nearest_query(layer, {str(asked)!r}, trace.layout.grid) for layer in trace.all_layers]",
+            "maps = [vitviz.attention_map(*asked) for asked in zip(trace.all_layers, queries)]",
             imports=["from vitviz.analysis.queries import nearest_query"],
         ),
     )
@@ -209,7 +211,7 @@ def _checked(subject: TracedImage, index: int) -> int:
         UnsupportedError: For a model without a layer.
         IndexError: For a layer that does not exist.
     """
-    count = len(subject.trace.every)
+    count = len(subject.trace.all_layers)
     if not count:
         raise UnsupportedError(
             f"{subject.model.name} has no attention that relates patches of the picture: `vitviz support` says why."

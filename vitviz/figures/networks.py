@@ -1,4 +1,4 @@
-"""Figures that compare a Vision Transformer with a convolutional network: receptive fields, and degraded pictures."""
+"""Figures that compare a Vision Transformer with a convolutional network: receptive fields, and perturbed pictures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vitviz.analysis.perturbation import KINDS, RANDOM, PerturbationCurve
 from vitviz.analysis.receptive_field import ReceptiveField
-from vitviz.analysis.stress import KINDS, RANDOM, StressCurve
 from vitviz.draw import LIGHT, Theme, draw_curve, draw_scatter
 from vitviz.figure import Figure, Provenance
 from vitviz.figures.traced_image import FRAMING_WORDS, TracedImage
@@ -216,8 +216,8 @@ def _gallery_distances(subject: TracedImage, framing: str) -> str:
     )
 
 
-def stress_figure(
-    curves: dict[str, StressCurve],
+def perturbation_figure(
+    curves: dict[str, PerturbationCurve],
     names: dict[str, str],
     provenance: Provenance,
     theme: Theme = LIGHT,
@@ -225,7 +225,7 @@ def stress_figure(
     cut: SameCut = SameCut(),
     orders: int = 3,
 ) -> Figure:
-    """The probability of each network's class at every level of degradation, with the range over random orders.
+    """The probability of each network's class at every level of perturbation, with the range over random orders.
 
     Args:
         curves: Network's name -> curve, all of one kind and with the same levels; a single curve is the second network's.
@@ -234,14 +234,14 @@ def stress_figure(
         theme: Colours and font size.
         width: Pixels.
         cut: Python code that prepares the photograph for both networks.
-        orders: Random orders that each curve is the mean over, if the degradation is random.
+        orders: Random orders that each curve is the mean over, if the perturbation is random.
 
     Raises:
         ValueError: For curves of different kinds or levels.
     """
     first = next(iter(curves.values()))
     if any(curve.kind != first.kind or not np.array_equal(curve.levels, first.levels) for curve in curves.values()):
-        raise ValueError("curves of different damage or levels cannot share one chart")
+        raise ValueError("curves of different perturbations or levels cannot share one chart")
     ends = "; ".join(
         f"{name}, {names[name]}: {curve.values[0]:.0%} of the whole picture, {curve.values[-1]:.0%} at the last level"
         for name, curve in curves.items()
@@ -268,8 +268,10 @@ def stress_figure(
             theme=theme,
             width=width,
         ),
-        alt=f"Probability of a class as the picture is damaged, by {KINDS[first.kind]}. {ends}.",
-        provenance=replace(provenance, parameters={**provenance.parameters, "damage": first.kind, "classes": named}),
+        alt=f"Probability of a class as the picture is perturbed, by {KINDS[first.kind]}. {ends}.",
+        provenance=replace(
+            provenance, parameters={**provenance.parameters, "perturbation": first.kind, "classes": named}
+        ),
         snippet="\n".join(
             [
                 "import numpy as np",
@@ -280,7 +282,7 @@ def stress_figure(
                 f"image = vitviz.load_image({cut.image_name!r})",
                 *cut.lines,
                 "curves = [",
-                f"    vitviz.stress_curve(model, np.asarray(pixels), {first.kind!r}, output{random})",
+                f"    vitviz.perturbation_curve(model, np.asarray(pixels), {first.kind!r}, output{random})",
                 f"    for model, pixels, output in ({asked},)  # {'; '.join(map(repr, labels.values()))}",
                 "]",
                 "print([curve.values for curve in curves])",

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from vitviz.capture.blocks import Passage
+from vitviz.capture.blocks import HiddenStates
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Provenance
 from vitviz.models import Model, Prepared
 from vitviz.progress import Progress
 from vitviz.tokens import Query, TokenLayout, cell_of_name
-from vitviz.tracing import trace_and_passage, trace_input, trace_without_layers
+from vitviz.tracing import trace_and_hidden_states, trace_input, trace_without_layers
 
 FRAMING_WORDS = {"crop": "centre crop", "squash": "squashed to fit", "fit": "whole image"}
 
@@ -110,18 +110,18 @@ def traced_image(
     return TracedImage(prepared.model, prepared, trace, image_hash, image_name)
 
 
-def traced_with_passage(
+def traced_with_hidden_states(
     prepared: Prepared, image_hash: str, image_name: str, most_bytes: float, progress: Progress | None = None
-) -> tuple[TracedImage, Passage | None]:
+) -> tuple[TracedImage, HiddenStates | None]:
     """`traced_image` with values and the states between blocks from the same pass, if each takes at most `most_bytes`."""
-    passage = None
+    hidden_states = None
     try:
-        trace, passage = trace_and_passage(
+        trace, hidden_states = trace_and_hidden_states(
             prepared.model, prepared.input, keep_values=True, most_bytes=most_bytes, progress=progress
         )
     except UnsupportedError:
         trace = trace_without_layers(prepared.model, prepared.input)
-    return TracedImage(prepared.model, prepared, trace, image_hash, image_name), passage
+    return TracedImage(prepared.model, prepared, trace, image_hash, image_name), hidden_states
 
 
 def snippet_framing(prepared: Prepared) -> str:

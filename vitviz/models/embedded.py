@@ -24,7 +24,7 @@ from vitviz.models.checkpoint import CheckpointConfig, read_config
 from vitviz.models.model import Model, Preprocessing, pick_device
 from vitviz.models.registry import build_on_meta, pretrained_cfg
 from vitviz.models.weights import fill, read_weights, sha256_of
-from vitviz.outputs import Doubt
+from vitviz.outputs import OODDetector
 
 _AGAIN = "Fetch the repository again, with its large files."
 
@@ -82,7 +82,7 @@ class Cnn:
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     weights_hash: str
-    doubt: Doubt | None = None
+    ood_detector: OODDetector | None = None
     weights: str = "embedded"
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -95,8 +95,8 @@ class Cnn:
         return next(self.module.parameters()).device
 
     @cached_property
-    def beside(self) -> Cnn:
-        """As `Model.beside`."""
+    def background_copy(self) -> Cnn:
+        """As `Model.background_copy`."""
         with self.lock:
             module = copied(self.module, [*self.module.parameters(), *self.module.buffers()])
         return replace(self, module=module, lock=threading.RLock())
@@ -118,7 +118,7 @@ def load_embedded_cnn(device: str = "auto") -> Cnn:
         config.preprocessing_over(pretrained_cfg(config.architecture)),
         config.labels,
         weights_hash,
-        doubt(CNN),
+        ood_detector(CNN),
     )
 
 
@@ -181,10 +181,10 @@ def temperature(stem: str) -> float:
     return float(_measured(stem, "temperature"))
 
 
-def doubt(stem: str) -> Doubt:
+def ood_detector(stem: str) -> OODDetector:
     """The out-of-distribution detection of an embedded model."""
-    found = _measured(stem, "doubt")
-    return Doubt(str(found["score"]), float(found["threshold"]))
+    found = _measured(stem, "ood_detector")
+    return OODDetector(str(found["score"]), float(found["threshold"]))
 
 
 def _measured(stem: str, what: str) -> Any:

@@ -116,7 +116,9 @@ def _embedded(name: str) -> Model:
     module, config, weights_hash = embedded.read_embedded(embedded.VIT)
     assert config.architecture is not None
     model = _assemble(name, config.architecture, module, config, "embedded", weights_hash)
-    return replace(model, doubt=embedded.doubt(embedded.VIT), groups=tuple(embedded.class_groups().values()))
+    return replace(
+        model, ood_detector=embedded.ood_detector(embedded.VIT), groups=tuple(embedded.class_groups().values())
+    )
 
 
 def _random(name: str, kind: str) -> Model:

@@ -12,7 +12,7 @@ import torch
 
 from vitviz.capture.modules import copied, input_channels, unwrapped
 from vitviz.errors import ModelError
-from vitviz.outputs import Doubt, OutputKind, output_kind
+from vitviz.outputs import OODDetector, OutputKind, output_kind
 from vitviz.tokens import TokenLayout
 
 # Environment variable with the device for "auto", for a server or test that should not use the machine's GPU.
@@ -91,7 +91,7 @@ class Model:
         weights: "embedded", "pretrained", "random" or "file"
         weights_hash: sha256 of the weights file, or "random:<seed>"
         output_kind: what the outputs are: classes, labels, numbers or features
-        doubt: out-of-distribution detection for this model; None if it was not measured
+        ood_detector: out-of-distribution detection for this model; None if it was not measured
         groups: the group of each class, in the order of the outputs; None without groups
         dynamic_size: whether the same module takes other input sizes (see `vitviz.models.resized`)
         notes: assumptions and changes made when loading it, as sentences for a user; often empty
@@ -108,7 +108,7 @@ class Model:
     weights: str
     weights_hash: str
     output_kind: OutputKind = None  # type: ignore[assignment]  # found from the module where not given
-    doubt: Doubt | None = None
+    ood_detector: OODDetector | None = None
     groups: tuple[str, ...] | None = None
     dynamic_size: bool = False
     notes: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class Model:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     @cached_property
-    def beside(self) -> Model:
+    def background_copy(self) -> Model:
         """A copy for long computations that shares the weights and has its own modules and lock.
 
         Passes of this model need not wait for the copy's lock. Neither may modify a weight.

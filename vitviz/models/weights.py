@@ -219,10 +219,10 @@ def build_filled(
     """
     module = build_on_meta(architecture, **args)
     stripped, prefix = without_shared_prefix(state, module)
-    notes = (f"Every name in the file begins with {prefix!r}, which was left aside.",) if prefix else ()
+    notes = (f"Every name in the file begins with {prefix!r}, which was removed.",) if prefix else ()
     if any(f".{_COMPILED}" in name for name in stripped):
         stripped = {name.replace(f".{_COMPILED}", "."): tensor for name, tensor in stripped.items()}
-        notes = (*notes, f"Names in the file contain {_COMPILED!r} (torch.compile), which was left aside.")
+        notes = (*notes, f"Names in the file contain {_COMPILED!r} (torch.compile), which was removed.")
     wrong = mismatch(module, stripped)
     if wrong is None:
         return _filled(architecture, args, stripped, what), notes

@@ -94,18 +94,18 @@ def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None
     """
     placements = _as_layers(placements)
     shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]
-    collecting = [p for p in placements if p.kind == "collecting"]
+    pooling = [p for p in placements if p.kind == "pooling"]
     hidden = [p for p in placements if not p.placed]
     layers = _summaries(placements)
-    fused = any(p.fused for p in (shown or collecting))
+    fused = any(p.fused for p in (shown or pooling))
     if not shown:
         return Support(
-            name, "refused", _why_refused(collecting, hidden), _instead_of_all(collecting, hidden), fused, False, layers
+            name, "refused", _why_refused(pooling, hidden), _instead_of_all(pooling, hidden), fused, False, layers
         )
     if any(p.kind == "windowed" for p in shown):
         verdict, reason = "windowed", _windowed_reason(shown)
-    elif not (one := _is_one_sequence(shown, collecting) and not hidden) or _joined(shown, layout):
-        verdict, reason = "mixed", _mixed_reason(shown, collecting, layout if one else None)
+    elif not (one := _is_one_sequence(shown, pooling) and not hidden) or _joined(shown, layout):
+        verdict, reason = "mixed", _mixed_reason(shown, pooling, layout if one else None)
     else:
         verdict, reason = "global", _global_reason(shown)
     return Support(name, verdict, reason, _instead(verdict, shown, hidden), fused, verdict == "global", layers)
@@ -124,13 +124,13 @@ def _as_layers(placements: Sequence[Placement]) -> tuple[Placement, ...]:
     return tuple(layers)
 
 
-def _is_one_sequence(shown: Sequence[Placement], collecting: Sequence[Placement]) -> bool:
+def _is_one_sequence(shown: Sequence[Placement], pooling: Sequence[Placement]) -> bool:
     """Whether all layers have the same tokens, and pooling layers at the end read these, with or without prefix tokens."""
     layout = shown[0].query_layout
     assert layout is not None
     return all(p.kind == "global" and p.query_layout == layout for p in shown) and all(
         p.key_layout is not None and p.key_layout.grid == layout.grid and {*p.key_layout.prefix} <= {*layout.prefix}
-        for p in collecting
+        for p in pooling
     )
 
 
@@ -186,13 +186,13 @@ def _global_reason(shown: Sequence[Placement]) -> str:
     return f"{each} all tokens of one grid of {layout.grid[0]}x{layout.grid[1]} patches{prefix}."
 
 
-def _mixed_reason(shown: Sequence[Placement], collecting: Sequence[Placement], layout: TokenLayout | None) -> str:
+def _mixed_reason(shown: Sequence[Placement], pooling: Sequence[Placement], layout: TokenLayout | None) -> str:
     grids, pooled = _grids(shown), [p for p in shown if p.kind == "pooled"]
     parts = [f"attention works on {_count(len(grids), 'grid')} ({_listed(grids)})"]
     if pooled:
         parts.append(f"{len(pooled)} of {len(shown)} layers attend from one grid to another")
-    if collecting:
-        parts.append(_collectors(collecting))
+    if pooling:
+        parts.append(_pooling_layers(pooling))
     if _joined(shown, layout):
         parts.append("prefix tokens are present in some layers only")
     return _sentence(parts)
@@ -212,17 +212,17 @@ def _windowed_reason(shown: Sequence[Placement]) -> str:
     return _sentence(parts)
 
 
-def _why_refused(collecting: Sequence[Placement], hidden: Sequence[Placement]) -> str:
+def _why_refused(pooling: Sequence[Placement], hidden: Sequence[Placement]) -> str:
     if hidden:
         return f"Its attention {_WHY_HIDDEN[hidden[0].kind]}."
-    if collecting:
+    if pooling:
         return "Its only attention pools the picture into one vector; patches do not attend to each other."
     return "It has no weights of one token on another from a softmax over scores. Linear attention has no such weights."
 
 
-def _instead_of_all(collecting: Sequence[Placement], hidden: Sequence[Placement]) -> str:
-    if collecting:
-        return f"Shown instead: {_collectors(collecting)}; {_ALWAYS}."
+def _instead_of_all(pooling: Sequence[Placement], hidden: Sequence[Placement]) -> str:
+    if pooling:
+        return f"Shown instead: {_pooling_layers(pooling)}; {_ALWAYS}."
     if hidden:
         return f"Shown instead: {_ALWAYS}."
     return "Its attention cannot be shown. A Vision Transformer, such as vit_small_patch16_224, is shown in full."
@@ -247,8 +247,8 @@ def _instead(verdict: str, shown: Sequence[Placement], hidden: Sequence[Placemen
     return _sentence(parts) if parts else ""
 
 
-def _collectors(collecting: Sequence[Placement]) -> str:
-    return f"{_count(len(collecting), 'layer')} of class attention or attention pooling"
+def _pooling_layers(pooling: Sequence[Placement]) -> str:
+    return f"{_count(len(pooling), 'layer')} of class attention or attention pooling"
 
 
 def _count(number: int, word: str) -> str:

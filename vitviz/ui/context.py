@@ -11,11 +11,11 @@ from PIL import Image
 
 from vitviz.analysis.queries import default_query, query_of
 from vitviz.capture.attention import Attention
-from vitviz.capture.blocks import Passage
+from vitviz.capture.blocks import HiddenStates
 from vitviz.capture.trace import Trace
 from vitviz.draw import DARK, LIGHT, Theme
 from vitviz.errors import UnsupportedError
-from vitviz.figures.traced_image import TracedImage, traced_with_passage
+from vitviz.figures.traced_image import TracedImage, traced_with_hidden_states
 from vitviz.models import Model, Prepared, prepare
 from vitviz.outputs import has_classifier
 from vitviz.tokens import TokenLayout
@@ -46,7 +46,7 @@ class CachedTrace:
         image_hash: hash of its pixels.
         image_name: the image's name in the Python code of figures.
         image_note: what was done to the image before it was sent.
-        passage: the states between the blocks in the same pass, where they are few.
+        hidden_states: the states between the blocks in the same pass, where they are few.
     """
 
     prepared: Prepared
@@ -54,13 +54,13 @@ class CachedTrace:
     image_hash: str
     image_name: str
     image_note: str = ""
-    passage: Passage | None = None
+    hidden_states: HiddenStates | None = None
 
     @classmethod
-    def of(cls, traced: TracedImage, passage: Passage | None = None) -> CachedTrace:
+    def of(cls, traced: TracedImage, hidden_states: HiddenStates | None = None) -> CachedTrace:
         """The same without its model."""
         prepared = replace(traced.prepared, model=None)
-        return cls(prepared, traced.trace, traced.image_hash, traced.image_name, traced.image_note, passage)
+        return cls(prepared, traced.trace, traced.image_hash, traced.image_name, traced.image_note, hidden_states)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -86,7 +86,7 @@ class PageContext:
         theme: colours of figures, as the browser shows the page.
         phone: Whether the browser's window was as narrow as a phone when the session began: every picture is as wide as half
             a page elsewhere.
-        passage: The states between the blocks in the traced pass; None where they were not kept.
+        hidden_states: The states between the blocks in the traced pass; None where they were not kept.
     """
 
     selection: Selection
@@ -95,7 +95,7 @@ class PageContext:
     key: Key
     theme: Theme
     phone: bool = False
-    passage: Passage | None = None
+    hidden_states: HiddenStates | None = None
 
     @property
     def shown(self) -> Image.Image:
@@ -105,7 +105,7 @@ class PageContext:
     @property
     def one_grid(self) -> bool:
         """Whether the layers are a sequence over one grid of patches; otherwise `subject`, `trace` and `layers` raise."""
-        return not self.traced.trace.separate
+        return not self.traced.trace.not_sequential
 
     @property
     def subject(self) -> TracedImage:
@@ -206,10 +206,10 @@ class PageContext:
         return replace(self, key=key, traced=replace(self.traced, image_hash="", image_name=ANY_IMAGE, image_note=""))
 
     def runs_on(self, passes: float) -> Model:
-        """The model that work of so many passes has to run on: itself, or `Model.beside` for heavy work, so that light work on
-        the model does not wait for it.
+        """The model that work of so many passes has to run on: itself, or `Model.background_copy` for heavy work, so that light
+        work on the model does not wait for it.
         """
-        return self.model.beside if self._operations(passes) > HEAVY_OPERATIONS else self.model
+        return self.model.background_copy if self._operations(passes) > HEAVY_OPERATIONS else self.model
 
     def _operations(self, passes: float) -> float:
         if isinstance(passes, consent.Operations) or not passes:
@@ -245,11 +245,11 @@ def _tracing(
     operations = consent.operations(model)
 
     def run(progress: JobProgress) -> CachedTrace:
-        runs = model.beside if operations > HEAVY_OPERATIONS else model
+        runs = model.background_copy if operations > HEAVY_OPERATIONS else model
         prepared = prepare(runs, image.image, framing=selection.framing)
         progress.check()
-        traced, passage = traced_with_passage(prepared, image.hash, image.name, KEPT_STATES, progress)
-        return CachedTrace.of(replace(traced, image_note=image.note), passage)
+        traced, hidden_states = traced_with_hidden_states(prepared, image.hash, image.name, KEPT_STATES, progress)
+        return CachedTrace.of(replace(traced, image_note=image.note), hidden_states)
 
     return key, f"run {model.name}", run, operations
 
@@ -260,7 +260,9 @@ def prepared_context(model: Model) -> PageContext:
     key, lane, run, operations = _tracing(selection, model, image)
     with services.queue().submit(key, lane, run, operations) as ticket:
         cached: CachedTrace = ticket.result()
-    return PageContext(selection, image, cached.with_model(model), replace(key, what=""), LIGHT, passage=cached.passage)
+    return PageContext(
+        selection, image, cached.with_model(model), replace(key, what=""), LIGHT, hidden_states=cached.hidden_states
+    )
 
 
 def open_context(selection: Selection, model: Model, image: InputImage) -> tuple[PageContext, tuple[str, ...]]:
@@ -291,4 +293,4 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
     fitted, lost = selection.within(len(every), chosen.num_heads if chosen else 0, traced.layout, learned)
     theme = DARK if st.context.theme.type == "dark" else LIGHT
     phone = is_narrow(st.context.headers, st.context.cookies)
-    return PageContext(fitted, image, traced, replace(key, what=""), theme, phone, cached.passage), lost
+    return PageContext(fitted, image, traced, replace(key, what=""), theme, phone, cached.hidden_states), lost

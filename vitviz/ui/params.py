@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from vitviz.tokens import CELL
 from vitviz.ui.selection import Selection
@@ -23,10 +23,11 @@ NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words."""
+    """One of a few words. former: words that links had before -> the option that each is now."""
 
     default: str
     options: tuple[str, ...]
+    former: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def read(self, text: str) -> str:
         """The value that a URL's text stands for.
@@ -34,6 +35,7 @@ class Choice:
         Raises:
             ValueError: for any other text.
         """
+        text = self.former.get(text, text)
         if text not in self.options:
             raise ValueError(text)
         return text
@@ -141,6 +143,9 @@ PARAMS: dict[str, Param] = {
     "answer": Choice("hidden", ("hidden", "shown")),
     "present": Number(0, 0, 1, 1),
 }
+
+# Names that links had before -> the parameter that each is now.
+FORMER_NAMES = {"damage": "perturbation"}
 
 _SHARED = "every page"
 # Name of a field or parameter in addresses -> the page that declares it.

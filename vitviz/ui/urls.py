@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from vitviz.tokens import Query
-from vitviz.ui.params import PARAMS
+from vitviz.ui.params import FORMER_NAMES, PARAMS
 from vitviz.ui.selection import IMAGE_NAME, MAX_QUERY, MAX_SIZE, MODEL_NAME, Framing, Scaling, Selection, Weights
 
 
@@ -82,10 +82,10 @@ def from_parameters(parameters: Mapping[str, str]) -> tuple[Selection, tuple[str
         try:
             if name in _READERS:
                 fields[name] = _READERS[name](text)
-            elif name in PARAMS:
-                value = PARAMS[name].read(text)
-                if value != PARAMS[name].default:
-                    params[name] = value
+            elif (now := FORMER_NAMES.get(name, name)) in PARAMS:
+                value = PARAMS[now].read(text)
+                if value != PARAMS[now].default:
+                    params[now] = value
             else:
                 raise ValueError(name)
         except (ValueError, OverflowError):

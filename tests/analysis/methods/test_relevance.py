@@ -236,7 +236,7 @@ def test_a_class_token_model_has_no_gradient_at_its_last_blocks_output():
     """Why Grad-CAM looks in front of the last attention and not behind it."""
     module, x, layout = build(FAMILIES[0])
     question = Question(BareModel(module, layout), x[0], ClassLogit(3))
-    last = question.passage.states[-1].clone().requires_grad_()
+    last = question.hidden_states.states[-1].clone().requires_grad_()
     with torch.enable_grad():
         question.blocks.read(last).logits[0, 3].backward()
     assert last.grad[0, layout.num_prefix :].abs().max() == 0

@@ -176,7 +176,7 @@ def test_maps_that_are_subtracted_are_refused():
 
 def test_patches_in_an_order_of_their_own_are_not_recorded_as_if_they_came_row_by_row():
     found = record(Backwards().eval(), picture(), GRID)
-    assert "in another order" in found.separate
+    assert "in another order" in found.not_sequential
     in_place = record(Backwards().eval(), picture(), None)
     assert torch.equal(found.layers[0].weights(), in_place.layers[0].weights())
 
@@ -212,7 +212,7 @@ def test_torchs_own_attention_is_refused_in_every_way_of_asking(model, kind):
 def test_torchs_own_attention_is_heard_where_it_pools():
     module, x = TorchPools().eval(), picture()
     (placement,) = placements_of(module, SIZE)
-    assert (placement.kind, placement.key_layout) == ("collecting", GRID)
+    assert (placement.kind, placement.key_layout) == ("pooling", GRID)
     with torch.inference_mode():
         tokens = module.cut(x).flatten(2).mT
         own = module.attn_pool(module.probe, tokens, tokens, average_attn_weights=False)[1]

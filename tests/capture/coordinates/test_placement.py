@@ -24,7 +24,7 @@ def test_heads_at_the_same_places_are_one_window_however_many_tokens(heads, cols
     placement = place(Call("attn", tokens, tokens, tokens), (), (56, 8 * cols))
     assert (placement.kind, placement.num_windows) == ("global", 1)
     learned = as_places(torch.tensor(CONSTANT, dtype=torch.complex64).repeat(1, heads, 1, 4))
-    assert place(Call("pool", learned, tokens, tokens), (), (56, 8 * cols)).kind == "collecting"
+    assert place(Call("pool", learned, tokens, tokens), (), (56, 8 * cols)).kind == "pooling"
 
 
 def test_heads_that_differ_in_a_single_place_are_not_one_window():

@@ -109,7 +109,9 @@ def test_an_order_of_its_own_is_noticed_however_it_is_made(move):
             tokens = move(self.patch_embed(x).flatten(2).mT)
             return self.forward_head(self.norm(self.blocks[0](tokens)))
 
-    assert "in another order" in record(redrawn(Moved(Attention(written(Spelling())))), picture(), LAYOUT).separate
+    assert (
+        "in another order" in record(redrawn(Moved(Attention(written(Spelling())))), picture(), LAYOUT).not_sequential
+    )
 
 
 class Square(Attention):

@@ -189,8 +189,8 @@ def test_what_is_asked_of_a_timm_model_is_answered(case):
         assert embedded_token(case.sized, trace, opened, token).token.shape == (48,)
     target = ClassLogit(1) if module.num_classes else SelfDot()
     question = Question(case.sized, x, target)
-    # `walk` refuses a model whose last state is not read to its own logits
-    assert torch.equal(question.passage.output.logits[0], trace.logits)
+    # `hidden_states` refuses a model whose last state is not read to its own logits
+    assert torch.equal(question.hidden_states.output.logits[0], trace.logits)
     if module.num_classes:
         assert vitviz.logit_lens(question).logits.shape == (3, module.num_classes)
     assert explain(question, "gradcam").values.shape == layout.grid

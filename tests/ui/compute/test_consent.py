@@ -20,13 +20,13 @@ from vitviz.ui.text import common as words
 def runs(monkeypatch):
     """Input sizes of the passes that were made. Whatever has over 500 tokens counts as long: 336 pixels, and not 224."""
     made: list[tuple[int, int]] = []
-    real = context.traced_with_passage
+    real = context.traced_with_hidden_states
 
     def counted(prepared, *given):
         made.append(prepared.model.input_size)
         return real(prepared, *given)
 
-    monkeypatch.setattr(context, "traced_with_passage", counted)
+    monkeypatch.setattr(context, "traced_with_hidden_states", counted)
     monkeypatch.setattr(consent, "WORTH_COUNTING", 500)
     monkeypatch.setattr(consent, "ASK_SECONDS", 0.0)
     return made
@@ -110,7 +110,7 @@ def test_quick_work_is_not_asked_about(app):
 
 def test_the_largest_sizes_offered_are_asked_about(app, monkeypatch):
     """With nothing changed: 148 x 148 patches are a question on any machine, because of what they keep."""
-    monkeypatch.setattr(context, "traced_with_passage", lambda *_: pytest.fail("the pass ran"))
+    monkeypatch.setattr(context, "traced_with_hidden_states", lambda *_: pytest.fail("the pass ran"))
     monkeypatch.setattr(cost, "free_memory", lambda _: None)
     shown = app("start", size="2072")
     assert not shown.wrong

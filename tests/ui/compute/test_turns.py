@@ -275,9 +275,9 @@ def test_a_trace_is_taken_while_a_faithfulness_run_holds_its_model(queue):
         assert go_on.wait(LONG)
 
     def run(progress):
-        beside = model.beside
-        beside.module.patch_embed.register_forward_pre_hook(hold)
-        question = Question(beside, pixels, ClassLogit(3))
+        background = model.background_copy
+        background.module.patch_embed.register_forward_pre_hook(hold)
+        question = Question(background, pixels, ClassLogit(3))
         return list(faithfulness(question, {}, levels=(2,), seeds=1, progress=progress))[-1]
 
     heavy = queue.submit(key("faithfulness"), "m", run, HEAVY, "a")
@@ -295,12 +295,12 @@ def test_a_trace_is_taken_while_a_faithfulness_run_holds_its_model(queue):
 def test_a_model_beside_another_shares_its_weights_and_nothing_else(kind):
     load = load_model if kind == "transformer" else load_cnn
     model = load("test_vit" if kind == "transformer" else "test_byobnet.r160_in1k", weights="random")
-    beside = model.beside
-    assert beside is model.beside and beside.weights_hash == model.weights_hash
-    assert [id(p) for p in beside.module.parameters()] == [id(p) for p in model.module.parameters()]
-    assert [id(b) for b in beside.module.buffers()] == [id(b) for b in model.module.buffers()]
-    assert not {id(m) for m in beside.module.modules()} & {id(m) for m in model.module.modules()}
-    assert beside.lock is not model.lock
+    background = model.background_copy
+    assert background is model.background_copy and background.weights_hash == model.weights_hash
+    assert [id(p) for p in background.module.parameters()] == [id(p) for p in model.module.parameters()]
+    assert [id(b) for b in background.module.buffers()] == [id(b) for b in model.module.buffers()]
+    assert not {id(m) for m in background.module.modules()} & {id(m) for m in model.module.modules()}
+    assert background.lock is not model.lock
 
 
 def test_work_of_many_operations_takes_its_turn_whatever_it_is_counted_in(app, monkeypatch):
@@ -325,7 +325,7 @@ def test_work_of_many_operations_takes_its_turn_whatever_it_is_counted_in(app, m
         ours.ask(str(passes), lambda _: 0, "", passes)
     assert asked[:3] == [0.0, one, 40 * one] and asked[3:] == [*given[3:]]
     assert [each > HEAVY_OPERATIONS for each in asked] == [False, False, True, False, True, True]
-    assert ours.runs_on(1) is ours.model and ours.runs_on(40) is ours.model.beside
+    assert ours.runs_on(1) is ours.model and ours.runs_on(40) is ours.model.background_copy
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         cnn.module.eval()(torch.zeros(1, 3, *cnn.input_size))
     assert consent.operations(cnn, 10) == 10 * counter.get_total_flops()
@@ -334,7 +334,7 @@ def test_work_of_many_operations_takes_its_turn_whatever_it_is_counted_in(app, m
 def test_a_model_that_leaves_its_store_is_freed_with_the_one_beside_it():
     models = Results(10**9, 1, weakly=True)
     model = load_model("test_vit", weights="random")
-    alive = [weakref.ref(each) for each in (model, model.module, model.beside, model.beside.module)]
+    alive = [weakref.ref(each) for each in (model, model.module, model.background_copy, model.background_copy.module)]
     models.put(key("model"), model)
     assert size_of(model) < 1.1 * sum(p.nbytes for p in model.module.parameters()), "its weights count once"
     models.put(key("another"), Gate())

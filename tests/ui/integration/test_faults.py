@@ -170,7 +170,7 @@ def no_memory_while_building() -> None:
 )
 def test_no_memory_for_a_large_input(app, monkeypatch, fail):
     with monkeypatch.context() as broken:
-        broken.setattr(context, "traced_with_passage", lambda *_: fail())
+        broken.setattr(context, "traced_with_hidden_states", lambda *_: fail())
         shown = app("patches", size="280", framing="squash")
         assert shown.wrong == [common.NO_MEMORY] and not shown.at.exception
     goes_on(shown)
@@ -178,5 +178,5 @@ def test_no_memory_for_a_large_input(app, monkeypatch, fail):
 
 def test_another_error_of_torch_is_not_called_a_lack_of_memory(app, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(context, "traced_with_passage", lambda *_: torch.zeros(2) @ torch.zeros(3))
+        broken.setattr(context, "traced_with_hidden_states", lambda *_: torch.zeros(2) @ torch.zeros(3))
         assert app("patches", size="280", framing="fit").wrong == [common.UNEXPECTED]

@@ -19,7 +19,7 @@ from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.models.layout import layout_of
-from vitviz.tracing import trace_and_passage, trace_input
+from vitviz.tracing import trace_and_hidden_states, trace_input
 from vitviz.ui.compute import loading, services
 from vitviz.ui.controls import captions
 
@@ -46,12 +46,14 @@ def counted(module, part="patch_embed"):
 
 
 def test_trace_and_states_are_those_of_passes_of_their_own(model, pixels):
-    plain, own = trace_input(model, pixels, keep_values=True), Question(model, pixels, ClassLogit(0)).passage
+    plain, own = trace_input(model, pixels, keep_values=True), Question(model, pixels, ClassLogit(0)).hidden_states
     with counted(model.module) as runs:
-        trace, passage = trace_and_passage(model, pixels, keep_values=True)
-    assert len(runs) == 1 and passage is not None
-    assert torch.equal(trace.logits, plain.logits) and torch.equal(passage.output.logits, own.output.logits)
-    for one, two in zip((*passage.states, passage.output.tokens), (*own.states, own.output.tokens), strict=True):
+        trace, hidden_states = trace_and_hidden_states(model, pixels, keep_values=True)
+    assert len(runs) == 1 and hidden_states is not None
+    assert torch.equal(trace.logits, plain.logits) and torch.equal(hidden_states.output.logits, own.output.logits)
+    for one, two in zip(
+        (*hidden_states.states, hidden_states.output.tokens), (*own.states, own.output.tokens), strict=True
+    ):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
     for one, two in zip(trace.layers, plain.layers, strict=True):
         assert torch.equal(one.v, two.v) and torch.equal(one.q, two.q)
@@ -59,25 +61,25 @@ def test_trace_and_states_are_those_of_passes_of_their_own(model, pixels):
 
 
 def test_gradients_flow_through_states_of_an_inference_pass(model, pixels):
-    passage = trace_and_passage(model, pixels)[1]
+    hidden_states = trace_and_hidden_states(model, pixels)[1]
     blocks = Blocks(model.module)
-    state = passage.states[-2].clone().requires_grad_()
-    blocks.read(blocks.step(passage, blocks.num_layers - 1, state)).logits[0, 0].backward()
+    state = hidden_states.states[-2].clone().requires_grad_()
+    blocks.read(blocks.step(hidden_states, blocks.num_layers - 1, state)).logits[0, 0].backward()
     assert state.grad is not None and bool(state.grad.any())
 
 
 def test_states_that_are_too_many_or_not_in_a_row_are_not_kept(model, pixels):
-    trace, passage = trace_and_passage(model, pixels, keep_values=True, most_bytes=1000)
-    assert passage is None and trace.layers[0].v is None
+    trace, hidden_states = trace_and_hidden_states(model, pixels, keep_values=True, most_bytes=1000)
+    assert hidden_states is None and trace.layers[0].v is None
     swin = vitviz.load_model("swin_tiny_patch4_window7_224", weights="random")
-    trace, passage = trace_and_passage(swin, torch.zeros(3, 224, 224), keep_values=True)
-    assert passage is None and trace.layers
+    trace, hidden_states = trace_and_hidden_states(swin, torch.zeros(3, 224, 224), keep_values=True)
+    assert hidden_states is None and trace.layers
 
 
 def test_lengths_of_kept_values_are_those_of_another_pass(model, pixels):
-    trace, passage = trace_and_passage(model, pixels, keep_values=True)
+    trace, hidden_states = trace_and_hidden_states(model, pixels, keep_values=True)
     with counted(model.module, "blocks.0") as first, counted(model.module, "blocks.11") as last:
-        found = kept_value_norms(model, trace, passage)
+        found = kept_value_norms(model, trace, hidden_states)
     assert len(first) + len(last) == 1, "one block of each kind runs"
     for one, two in zip(found, value_norms(model, pixels), strict=True):
         torch.testing.assert_close(one, two)
@@ -90,10 +92,10 @@ def test_kept_values_have_no_length_where_a_norm_takes_what_attention_gives(pixe
     layout = layout_of(module, name, (64, 64))
     model = BareModel(module, layout)
     seen = record(module, pixels[None], layout, keep_values=True)
-    passage = Question(model, pixels, ClassLogit(0)).passage
+    hidden_states = Question(model, pixels, ClassLogit(0)).hidden_states
     trace = Trace("model", pixels, layout, seen.layers, seen.logits)
     with pytest.raises(UnsupportedError, match="normalises"):
-        kept_value_norms(model, trace, passage)
+        kept_value_norms(model, trace, hidden_states)
 
 
 @pytest.mark.parametrize("layer", [0, 1])
@@ -102,10 +104,10 @@ def test_a_layer_is_opened_by_its_block_alone(layer):
     model = BareModel(module, layout)
     seen = record(module, x, layout)
     trace = Trace("model", x[0], layout, seen.layers, seen.logits)
-    passage = Question(model, x[0], ClassLogit(0)).passage
+    hidden_states = Question(model, x[0], ClassLogit(0)).hidden_states
     whole = open_layer(model, trace, layer)
     with counted(module) as runs:
-        alone = open_layer(model, trace, layer, passage)
+        alone = open_layer(model, trace, layer, hidden_states)
     assert not runs and alone.norm is whole.norm is not None
     for part in ("entrance", "residual", "given", "heads_out"):
         torch.testing.assert_close(getattr(alone, part), getattr(whole, part), rtol=0, atol=1e-6)

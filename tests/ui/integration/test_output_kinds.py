@@ -88,7 +88,7 @@ def test_labels_do_not_share_one_hundred_percent(app, served):
 
 def test_no_label_applies(app, served):
     served("none", [-2.0, -2.1], problem_type="multi_label_classification", num_classes=2)
-    assert outputs.DOUBTFUL[outputs.LABELS] in prediction_of(app("patches", model="file:none", answer="shown"))
+    assert outputs.UNCERTAIN[outputs.LABELS] in prediction_of(app("patches", model="file:none", answer="shown"))
     assert set(chips(app("patches", model="file:none", answer="shown"))) == {"label 0", "label 1"}
 
 
@@ -99,7 +99,7 @@ def test_plain_numbers_are_called_so(app, served):
     assert chips(shown) == {"output 0": f"{logits[0]:.3g}", "output 1": f"{logits[1]:.3g}"}
     assert outputs.UNIT in prediction_of(shown)
     text = re.sub(r"(?m)^- \*\*.*$", "", shown.text.replace(words.PAGE.formula, ""))  # without the list of terms
-    assert "probability" not in text and "called" not in text and common.DOUBTFUL not in prediction_of(shown)
+    assert "probability" not in text and "called" not in text and common.UNCERTAIN not in prediction_of(shown)
     forming = shown.at.dataframe[0].value
     assert list(forming.columns) == [words.FORMING_TABLE[0], words.FORMING_TABLE[4]]
     assert forming[words.FORMING_TABLE[4]].iloc[-1] == pytest.approx(logits[0], rel=1e-4)

@@ -246,9 +246,9 @@ def test_untrained_control_makes_no_prediction(app):
 
 @pytest.mark.long
 def test_a_picture_of_none_of_the_classes_is_said_to_be(app):
-    for image, doubtful in (("bricks", True), ("motorcycle", False)):
-        assert (common.DOUBTFUL in prediction_of(app("patches", image=image, answer="shown"))) == doubtful
-        assert journey_of(app("start", image=image))["answer"]["doubtful"] == doubtful
+    for image, uncertain in (("bricks", True), ("motorcycle", False)):
+        assert (common.UNCERTAIN in prediction_of(app("patches", image=image, answer="shown"))) == uncertain
+        assert journey_of(app("start", image=image))["answer"]["uncertain"] == uncertain
 
 
 def test_the_model_page_shows_the_card_of_the_embedded_model_and_of_no_other(app):

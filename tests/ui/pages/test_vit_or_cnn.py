@@ -16,8 +16,8 @@ from PIL import Image
 
 import vitviz
 from vitviz.analysis.methods.gradcam import cnn_gradcam
+from vitviz.analysis.perturbation import KINDS, PerturbationCurve, model_input, perturbation_curve
 from vitviz.analysis.receptive_field import ReceptiveField
-from vitviz.analysis.stress import KINDS, StressCurve, model_input, stress_curve
 from vitviz.capture.cost import pass_cost
 from vitviz.draw.objects import field_levels
 from vitviz.models import load_cnn
@@ -25,7 +25,7 @@ from vitviz.models.convolutional import SUGGESTED, training_of
 from vitviz.ui import context
 from vitviz.ui.compute import Key, consent, loading, services
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
-from vitviz.ui.pages.vit_or_cnn import damage, networks, reach
+from vitviz.ui.pages.vit_or_cnn import networks, perturbation, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server import route
 from vitviz.ui.server.payloads import unpack
@@ -76,18 +76,18 @@ def test_it_opens_on_the_reach_of_both(app, given):
 
 
 @pytest.mark.long
-def test_stress_is_the_library_s(app, given):
+def test_the_curve_is_the_library_s(app, given):
     kind = "edges"
-    shown = app(PAGE, side_by_side="stress", damage=kind)
+    shown = app(PAGE, side_by_side="perturbation", perturbation=kind)
     assert not shown.wrong
     told = sent(shown)
     target = given_answer(given)
     for side, (model, (_, picture)) in zip(told["sides"], given.items(), strict=True):
-        curve = stress_curve(model, picture, kind, target)
+        curve = perturbation_curve(model, picture, kind, target)
         np.testing.assert_allclose(side["values"], curve.values, atol=2e-6)
         packed = np.asarray(Image.open(io.BytesIO(fetched(side["url"])[0]["picture"].tobytes())))
         np.testing.assert_array_equal(packed.reshape(curve.pictures.shape), curve.pictures)
-    assert told["steps"][0]["said"].startswith(words.UNDAMAGED) and len(told["steps"]) == len(curve.levels)
+    assert told["steps"][0]["said"].startswith(words.UNPERTURBED) and len(told["steps"]) == len(curve.levels)
 
 
 def given_answer(given) -> int:
@@ -96,7 +96,7 @@ def given_answer(given) -> int:
 
 
 def test_a_class_chosen_on_the_page_is_followed_in_both(app, given):
-    shown = app(PAGE, side_by_side="answers", damage="edges")
+    shown = app(PAGE, side_by_side="answers", perturbation="edges")
     cnn, (pixels, picture) = [*given.items()][1]
     shown.at.selectbox(key="choice of target").select(7).run()
     assert not shown.wrong and shown.parameters["target"] == "7"
@@ -104,12 +104,12 @@ def test_a_class_chosen_on_the_page_is_followed_in_both(app, given):
     (cam,) = [each for each in maps if each["alt"].startswith(CNN_TITLE)]
     own = cnn_gradcam(cnn, pixels, 7).values
     np.testing.assert_allclose(fetched(cam["heat"]["url"])[0]["values"], own, rtol=1e-4, atol=1e-6)
-    shown.at.selectbox(key="choice of side_by_side").select("stress").run()
+    shown.at.selectbox(key="choice of side_by_side").select("perturbation").run()
     assert shown.at.selectbox(key="choice of target").value == 7
     sides = sent(shown)["sides"]
     for side in sides:
         assert all(caption.startswith(cnn.labels[7]) for caption in side["captions"])
-    np.testing.assert_allclose(sides[1]["values"], stress_curve(cnn, picture, "edges", 7).values, atol=2e-6)
+    np.testing.assert_allclose(sides[1]["values"], perturbation_curve(cnn, picture, "edges", 7).values, atol=2e-6)
     shown.at.selectbox(key="choice of target").select(-1).run()
     assert "target" not in shown.parameters and cnn.labels[7] not in json.dumps(sent(shown))
 
@@ -130,31 +130,31 @@ def test_grad_cam_stands_beside_the_map_and_one_sentence_says_whether_they_agree
 
 
 @pytest.fixture
-def undamaged(monkeypatch) -> Iterator[dict[str, Any]]:
+def unperturbed(monkeypatch) -> Iterator[dict[str, Any]]:
     """Curves of one level, without a pass; holds the module that each network's was asked of."""
     asked: dict[str, Any] = {}
 
     def curve(model, picture, kind, target, **_):
         asked[model.name] = model.module
         one = np.ones(1)
-        return StressCurve(kind, 0 * one, one, one, one, picture[None], target)
+        return PerturbationCurve(kind, 0 * one, one, one, one, picture[None], target)
 
-    monkeypatch.setattr(damage, "stress_curve", curve)
+    monkeypatch.setattr(perturbation, "perturbation_curve", curve)
     services.queue().results.clear()
     yield asked
     services.queue().results.clear()
 
 
-@pytest.mark.usefixtures("undamaged")
+@pytest.mark.usefixtures("unperturbed")
 def test_the_answers_hide_until_they_are_asked_for(app):
     shown = app(PAGE, side_by_side="answers", vit_map="gradcam")
     held = " ".join([shown.text, *(each.proto.json for each in shown.at.get("bidi_component"))])
     assert not shown.wrong and "motorbike" not in held and words.HIDDEN_ANSWERS in held
     for answer in (words.ITS_ANSWER, words.VITS_ANSWER):
         assert words.CAM_OF.format(label=answer) in held
-    stress = sent(app(PAGE, side_by_side="stress", damage="edges"))
-    assert "motorbike" not in json.dumps(stress) and [
-        side["captions"][0].split(":")[0] for side in stress["sides"]
+    perturbed = sent(app(PAGE, side_by_side="perturbation", perturbation="edges"))
+    assert "motorbike" not in json.dumps(perturbed) and [
+        side["captions"][0].split(":")[0] for side in perturbed["sides"]
     ] == [
         words.ITS_ANSWER,
         words.VITS_ANSWER,
@@ -163,7 +163,7 @@ def test_the_answers_hide_until_they_are_asked_for(app):
     assert not shown.wrong and shown.parameters["answer"] == "shown" and "Both say **motorbike**" in shown.text
 
 
-def test_a_networks_long_work_waits_for_its_turn_and_leaves_it_to_others(app, monkeypatch, given, undamaged):
+def test_a_networks_long_work_waits_for_its_turn_and_leaves_it_to_others(app, monkeypatch, given, unperturbed):
     """Counted by the network's own operations, whichever of the two it is."""
     vit, cnn = given
     counted = {}
@@ -174,14 +174,15 @@ def test_a_networks_long_work_waits_for_its_turn_and_leaves_it_to_others(app, mo
 
     answer = context.answer
     monkeypatch.setattr(context, "answer", asked)
-    assert not app(PAGE, side_by_side="stress", damage="hide").wrong
-    assert counted["stress", vit.name] > HEAVY_OPERATIONS > counted["stress", cnn.name]
-    assert counted["stress", cnn.name] == pytest.approx(30 * pass_cost(cnn.module, cnn.input_size).rest)
+    assert not app(PAGE, side_by_side="perturbation", perturbation="hide").wrong
+    assert counted["perturbation", vit.name] > HEAVY_OPERATIONS > counted["perturbation", cnn.name]
+    assert counted["perturbation", cnn.name] == pytest.approx(30 * pass_cost(cnn.module, cnn.input_size).rest)
     assert (
-        undamaged[vit.name] is not loading.embedded().module and undamaged[cnn.name] is loading.cnn_of(cnn.name).module
+        unperturbed[vit.name] is not loading.embedded().module
+        and unperturbed[cnn.name] is loading.cnn_of(cnn.name).module
     )
-    assert cnn.beside.module is not cnn.module and cnn.beside.lock is not cnn.lock
-    assert next(cnn.beside.module.parameters()) is next(cnn.module.parameters())
+    assert cnn.background_copy.module is not cnn.module and cnn.background_copy.lock is not cnn.lock
+    assert next(cnn.background_copy.module.parameters()) is next(cnn.module.parameters())
 
 
 def test_other_names_make_no_agreement(app, monkeypatch, given):
@@ -248,10 +249,10 @@ def test_each_vits_cut_has_answers_of_its_own():
     assert len({*keys}) == len(keys) and {key.model for key in keys} == {cnn.name}
 
 
-def curve(levels: list[float], values: list[float]) -> StressCurve:
+def curve(levels: list[float], values: list[float]) -> PerturbationCurve:
     pictures = np.zeros((len(levels), 1, 1, 3), np.uint8)
     seen = np.array(values)
-    return StressCurve("blur", np.array(levels), seen, seen, seen, pictures, 0)
+    return PerturbationCurve("blur", np.array(levels), seen, seen, seen, pictures, 0)
 
 
 class Told:
@@ -262,18 +263,18 @@ class Told:
 
 
 def test_the_sentence_compares_the_levels_of_both_and_probabilities_alone(monkeypatch):
-    monkeypatch.setattr(damage, "chosen_damage", lambda: "shuffle")
+    monkeypatch.setattr(perturbation, "chosen_perturbation", lambda: "shuffle")
     vit, cnn, plain = map(Told, (True, True, False))
     one, two = curve([1, 2, 3], [1.0, 0.5, 0.0]), curve([1, 2, 4], [0.8, 0.2, 0.0])
-    assert damage.comparison({vit: one, cnn: two}) == words.HERE_VIT.format(vit="75%", cnn="62%")
-    assert damage.comparison({vit: one, plain: two}) == ""
-    assert damage.comparison({vit: one, cnn: curve([1, 5], [1.0, 0.0])}) == ""
-    assert damage.comparison({cnn: one}) == words.ONE_CURVE
-    assert damage.comparison({vit: two, cnn: one}) == words.HERE_AGAINST.format(vit="62%", cnn="75%"), (
+    assert perturbation.comparison({vit: one, cnn: two}) == words.HERE_VIT.format(vit="75%", cnn="62%")
+    assert perturbation.comparison({vit: one, plain: two}) == ""
+    assert perturbation.comparison({vit: one, cnn: curve([1, 5], [1.0, 0.0])}) == ""
+    assert perturbation.comparison({cnn: one}) == words.ONE_CURVE
+    assert perturbation.comparison({vit: two, cnn: one}) == words.HERE_AGAINST.format(vit="62%", cnn="75%"), (
         "the claim, reversed"
     )
-    monkeypatch.setattr(damage, "chosen_damage", lambda: "blur")  # of which nothing is claimed
-    assert damage.comparison({vit: two, cnn: one}) == words.HERE_CNN.format(vit="62%", cnn="75%")
+    monkeypatch.setattr(perturbation, "chosen_perturbation", lambda: "blur")  # of which nothing is claimed
+    assert perturbation.comparison({vit: two, cnn: one}) == words.HERE_CNN.format(vit="62%", cnn="75%")
 
 
 def test_the_table_of_what_is_not_equal_comes_from_the_models(given):
@@ -288,8 +289,8 @@ def test_the_table_of_what_is_not_equal_comes_from_the_models(given):
     assert training_of(replace(other, name="resnet50.a1_in1k", weights="pretrained")) == ("a1_in1k", "nothing")
 
 
-def test_every_damage_has_its_words():
-    assert set(words.DAMAGES) == set(words.LEVELS) == set(words.LEVEL_WORDS) == set(KINDS)
+def test_every_perturbation_has_its_words():
+    assert set(words.PERTURBATIONS) == set(words.LEVELS) == set(words.LEVEL_WORDS) == set(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -297,12 +298,12 @@ def test_every_damage_has_its_words():
     [
         ("reach", words.REACH_CLAIMED),
         ("heads", words.HEADS_CLAIMED),
-        pytest.param("stress", words.NOT_CLAIMED, marks=pytest.mark.long),
+        pytest.param("perturbation", words.NOT_CLAIMED, marks=pytest.mark.long),
     ],
 )
 @pytest.mark.long
 def test_details_say_what_others_found_and_what_is_not_equal(app, given, kind, said):
-    shown = app(PAGE, side_by_side=kind, damage="blur")
+    shown = app(PAGE, side_by_side=kind, perturbation="blur")
     shown.at.session_state["details"] = True
     shown.at.run()
     assert not shown.wrong

@@ -11,8 +11,8 @@ from PIL import Image
 
 import vitviz
 from tests.ui.pages.test_vit_or_cnn import PAGE, fetched, sent
+from vitviz.analysis.perturbation import model_input
 from vitviz.analysis.receptive_field import ReceptiveField
-from vitviz.analysis.stress import model_input
 from vitviz.draw.objects import field_levels
 from vitviz.figures.networks import distances_figure
 from vitviz.models import load_cnn

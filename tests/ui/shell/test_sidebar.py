@@ -277,4 +277,4 @@ def test_a_wrapped_checkpoint(app, tmp_path, monkeypatch):
     (tmp_path / "pets.json").write_text(json.dumps({"architecture": "test_vit", "num_classes": 2}))
     shown = app(model="file:pets")
     (said,) = [caption.value for caption in shown.at.caption if "begins with" in caption.value]
-    assert "](" not in said.replace("\\](", "") and "left aside" in said
+    assert "](" not in said.replace("\\](", "") and "was removed" in said

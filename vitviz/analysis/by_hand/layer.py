@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.attention import Attention
-from vitviz.capture.blocks import Blocks, Passage
+from vitviz.capture.blocks import Blocks, HiddenStates
 from vitviz.capture.events import Call
 from vitviz.capture.layers import attention_of
 from vitviz.capture.memory import NoCopies
@@ -62,14 +62,14 @@ class OpenLayer:
         return self.attention.nbytes + sum(state.nbytes for state in states)
 
 
-def open_layer(model: ModelLike, trace: Trace, layer: int, passage: Passage | None = None) -> OpenLayer:
+def open_layer(model: ModelLike, trace: Trace, layer: int, hidden_states: HiddenStates | None = None) -> OpenLayer:
     """Runs the model again on the trace's input and keeps the inputs of `layer`.
 
     Args:
         model: the model of the trace.
         trace: one image's trace.
         layer: counted from 0.
-        passage: the states between the blocks of the same pass, if they were kept: only the block of `layer` is run then.
+        hidden_states: the states between the blocks of the same pass, if they were kept: only the block of `layer` is run then.
 
     Raises:
         IndexError: for a layer that does not exist.
@@ -94,11 +94,11 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, passage: Passage | No
             hooks.callback(place.register_forward_pre_hook(watch.before(part), with_kwargs=True).remove)
         for child in block.children():
             hooks.callback(child.register_forward_hook(watch.made).remove)
-        if passage is None or block not in Blocks(model.module).blocks:
+        if hidden_states is None or block not in Blocks(model.module).blocks:
             attention = record(model.module, trace.input[None], trace.layout, keep_values=True).layers[layer]
         else:
-            watch.states["entrance"] = passage.states[0]
-            attention = _of_one_block(model.module, trace, block, passage)
+            watch.states["entrance"] = hidden_states.states[0]
+            attention = _of_one_block(model.module, trace, block, hidden_states)
     states = [watch.states.get(part) for part in places]
     if any(state is None or state.ndim != 3 or state.shape[1] != trace.layout.num_tokens for state in states):
         raise UnsupportedError(
@@ -122,7 +122,7 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, passage: Passage | No
     )
 
 
-def _of_one_block(module: nn.Module, trace: Trace, block: nn.Module, passage: Passage) -> Attention:
+def _of_one_block(module: nn.Module, trace: Trace, block: nn.Module, hidden_states: HiddenStates) -> Attention:
     """The attention of a pass through one block. Hold the model's lock."""
     blocks, made = Blocks(module), list[Attention]()
 
@@ -131,7 +131,7 @@ def _of_one_block(module: nn.Module, trace: Trace, block: nn.Module, passage: Pa
 
     index = blocks.blocks.index(block)
     with torch.inference_mode(), observe(module, receive):
-        blocks.step(passage, index, passage.states[index])
+        blocks.step(hidden_states, index, hidden_states.states[index])
     return made[-1]
 
 

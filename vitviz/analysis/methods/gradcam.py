@@ -41,7 +41,7 @@ class _FromLastNorm(nn.Module):
         last = blocks.num_layers - 1
         handle = _last_attention(question).register_forward_pre_hook(put_in, with_kwargs=True)
         try:
-            state = blocks.step(question.passage, last, question.passage.states[last])
+            state = blocks.step(question.hidden_states, last, question.hidden_states.states[last])
         finally:
             handle.remove()
         return question.target.score(blocks.read(state), question.reference)
@@ -55,7 +55,7 @@ def gradcam(question: Question) -> Heatmap:
         MissingPackageError: without captum.
     """
     need_package("captum", "captum", "Grad-CAM")
-    passage, layout = question.passage, question.layout
+    hidden_states, layout = question.hidden_states, question.layout
     read: list[Tensor] = []
     last = question.blocks.num_layers - 1
     with question.model.lock, evaluating(question.module), torch.inference_mode(False), torch.enable_grad():
@@ -66,7 +66,7 @@ def gradcam(question: Question) -> Heatmap:
         handle = _last_attention(question).register_forward_pre_hook(keep, with_kwargs=True)
         try:
             with torch.no_grad():
-                question.blocks.step(passage, last, passage.states[last])
+                question.blocks.step(hidden_states, last, hidden_states.states[last])
         finally:
             handle.remove()
         tokens = read[0].detach()  # (1, tokens, width)

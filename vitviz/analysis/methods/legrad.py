@@ -55,7 +55,7 @@ def legrad(question: Question) -> Heatmap:
             watched.clear()
             return state.detach()
 
-        blocks.walk(question.x, after)
+        blocks.hidden_states(question.x, after)
     mean = torch.stack(maps).mean(0)  # (layers, keys) -> (keys,)
     layout = token_layout(mean.shape[0], question.layout)
     assert layout is not None

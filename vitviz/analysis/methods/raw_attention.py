@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.methods.base import Method
-from vitviz.analysis.queries import layers_asked
+from vitviz.analysis.queries import layers_with_query
 from vitviz.analysis.question import Question
 from vitviz.heatmap import Heatmap
 from vitviz.references import publication
@@ -13,7 +13,7 @@ from vitviz.references import publication
 def raw_attention(question: Question) -> Heatmap:
     """Heatmap (rows, cols): the last layer's weights for `question.query`, mean over heads."""
     trace = question.trace
-    layer = layers_asked(trace, question.query)[-1]
+    layer = layers_with_query(trace, question.query)[-1]
     row = query_weights(layer, question.query).mean(0)  # (heads, keys) -> (keys,)
     return Heatmap(layer.key_layout.patches(row.float().cpu().numpy()), "attention weight")
 

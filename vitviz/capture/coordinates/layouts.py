@@ -15,7 +15,7 @@ from vitviz.capture.coordinates.run import Placing, place_calls
 from vitviz.capture.coordinates.tensor import Places, is_mixture, run_on_places, uniform, without_numbers
 from vitviz.capture.events import Call
 from vitviz.capture.layers import refuse_other_than_tokens
-from vitviz.capture.modules import ModuleNames, unwrapped, walk
+from vitviz.capture.modules import ModuleNames, unordered_modules, unwrapped
 from vitviz.capture.roles import is_score_matrix
 from vitviz.errors import INPUT_ERRORS, UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -56,7 +56,7 @@ class _First(Placing):
             return
         finest = max(grids, key=lambda layout: layout.num_patches)
         # The class token of a pooling layer, or the mean of the patches in attention pooling, is added just before this call.
-        joined = found.kind == "collecting" or _has_mean(call)
+        joined = found.kind == "pooling" or _has_mean(call)
         raise _Found(replace(finest, prefix=()) if joined else finest)
 
     def pooled(self, *args: Any, **kwargs: Any) -> Any:
@@ -92,7 +92,7 @@ def first_attention(module: nn.Module, input_size: tuple[int, int]) -> FirstAtte
     """
     module = unwrapped(module)
     bare = without_numbers(module)
-    names = ModuleNames(list(walk(bare)))
+    names = ModuleNames(list(unordered_modules(bare)))
     first = _First(names, prefix_of(module), input_size)
     try:
         with AttentionCalls(first, names, refusing=False):
@@ -146,7 +146,7 @@ SIZES_REMEMBERED = 16
 
 
 def _memory_of(module: nn.Module) -> _Memory:
-    built_of = tuple(id(inner) for _, inner in walk(module))
+    built_of = tuple(id(inner) for _, inner in unordered_modules(module))
     memory = _memories.get(module)
     if memory is None or memory.built_of != built_of:
         memory = _memories[module] = _Memory(built_of)

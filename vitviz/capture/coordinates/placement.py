@@ -32,7 +32,7 @@ class Placement:
             "global" (every query of the grid attends to every token of the same grid),
             "pooled" (one grid attends to a coarser or finer one),
             "windowed" (attention within windows of the grid),
-            "collecting" (a pooling layer: learned queries, as in class attention and attention pooling), or the reason why the
+            "pooling" (a pooling layer: learned queries, as in class attention and attention pooling), or the reason why the
             call cannot be placed: "channels", "overlapping", "unplaced", "negative".
         query_layout, key_layout: None if the call cannot be placed.
         query_tokens: (windows, queries) int64: index into query_layout, -1 for padding.
@@ -118,7 +118,7 @@ def _place(call: Call, prefix: tuple[str, ...], input_size: tuple[int, int]) -> 
     if len(query_tokens) > 1:
         kind = "windowed"
     elif not query_layout.num_patches:
-        kind = "collecting"
+        kind = "pooling"
         # A class token also attends to itself; a pooling query is learned and not one of the tokens that it attends to.
         if query_layout.num_prefix == 1 and (not key_layout.num_prefix or "pool" in call.module.rpartition(".")[2]):
             query_layout = replace(query_layout, prefix=("pool0",))
@@ -239,9 +239,9 @@ def windows_of(query_places: Tensor, key_places: Tensor) -> tuple[Tensor | None,
     window = torch.tensor([order.setdefault(row.tobytes(), len(order)) for row in exact])
     first = torch.stack([(window == number).nonzero()[0, 0] for number in range(len(order))])
     small = [size if part == slice(None) else 1 for size, part in zip(lead, shared, strict=True)]
-    window_of = window.reshape(small).expand(lead).reshape(-1)  # (few,) -> (product of lead,)
-    sizes = window_of.bincount()
+    windows = window.reshape(small).expand(lead).reshape(-1)  # (few,) -> (product of lead,)
+    sizes = windows.bincount()
     if bool((sizes != sizes[0]).any()):
         return None, few_queries, few_keys
-    members = window_of.argsort(stable=True).reshape(len(order), -1)  # (windows * heads,) -> (windows, heads)
+    members = windows.argsort(stable=True).reshape(len(order), -1)  # (windows * heads,) -> (windows, heads)
     return index.reshape(-1)[members], few_queries[first], few_keys[first]

@@ -21,7 +21,7 @@ from vitviz.capture.coordinates.reduce import at_the_queries
 from vitviz.capture.coordinates.tensor import run_on_places, without_numbers
 from vitviz.capture.events import Call, FusedCall
 from vitviz.capture.functions import WeightedSum
-from vitviz.capture.modules import ModuleNames, unwrapped, walk
+from vitviz.capture.modules import ModuleNames, unordered_modules, unwrapped
 from vitviz.capture.observe import Observer, refuse_blocks_without_attention, refuse_unseen
 from vitviz.capture.roles import ByTensor, tensors_in
 from vitviz.errors import INPUT_ERRORS
@@ -39,7 +39,7 @@ def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placeme
     """
     module = unwrapped(module)
     bare = without_numbers(module)
-    named = list(walk(bare))
+    named = list(unordered_modules(bare))
     refuse_unseen(named, getattr(bare, "attn_pool", None))
     names = ModuleNames(named)
     inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; weak references

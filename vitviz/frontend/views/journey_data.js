@@ -214,7 +214,7 @@ export class JourneyData {
       const itself = own && String(own) === String(best) && String(grid) === String(this.grid);
       return words.format(itself ? "caption_itself" : "caption_layer", { layer, token, target, share });
     }
-    if (timeline.finished) return data.answer === null ? words.format(`caption_${data.silent}`) : words.format(data.answer.doubtful ? "caption_doubt" : data.hiding ? "caption_answer" : "caption_answer_only", this.answerBlanks(data.answer));
+    if (timeline.finished) return data.answer === null ? words.format(`caption_${data.silent}`) : words.format(data.answer.uncertain ? "caption_uncertain" : data.hiding ? "caption_answer" : "caption_answer_only", this.answerBlanks(data.answer));
     return timeline.step === POSITIONS ? data.captions.positions : data.captions.patches;
   }
 

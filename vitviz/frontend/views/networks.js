@@ -1,4 +1,4 @@
-// Two networks side by side, step by step: what each sees at the same depth, or is given at the same damage, and a curve for each over
+// Two networks side by side, step by step: what each sees at the same depth, or is given at the same level of a perturbation, and a curve for each over
 // all steps. Play, scrub, or point at the curves; every picture is here already.
 
 import { coloursOf } from "../core/scale.js";

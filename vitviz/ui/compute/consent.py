@@ -8,7 +8,15 @@ from typing import Any
 import streamlit as st
 import torch
 
-from vitviz.capture.cost import Estimate, estimate, gigabytes, need_memory, need_memory_for_weights, pass_cost, roughly
+from vitviz.capture.cost import (
+    Estimate,
+    estimate,
+    format_duration,
+    gigabytes,
+    need_memory,
+    need_memory_for_weights,
+    pass_cost,
+)
 from vitviz.errors import UnsupportedError
 from vitviz.models import Cnn, Model
 from vitviz.models.limits import limited
@@ -140,8 +148,8 @@ def require(model: Model) -> None:
             height=height,
             width=width,
             tokens=f"{found.cost.tokens:,}",
-            run=roughly(found.seconds),
-            sweep=roughly(found.sweep_seconds),
+            run=format_duration(found.seconds),
+            sweep=format_duration(found.sweep_seconds),
             memory=gigabytes(found.cost.peak),
         )
         raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)
@@ -166,7 +174,7 @@ def require_passes(model: Model | Cnn, passes: float, what: str) -> None:
             model=escaped(model.name),
             height=height,
             width=width,
-            run=roughly(seconds),
+            run=format_duration(seconds),
         )
         if isinstance(model, Cnn):
             raise ConsentRequired(key, question, words.EMBEDDED_CNN if state.value_of("cnn") else "", cnn="")
@@ -181,7 +189,7 @@ def _cost_key(model: Model | Cnn) -> Key:
 
 def cost_of(model: Model, passes: float) -> str:
     """The time that so many forward passes take on this server, rounded as an estimate: "2 min"."""
-    return roughly(passes * _estimate(model, _cost_key(model)).seconds)
+    return format_duration(passes * _estimate(model, _cost_key(model)).seconds)
 
 
 def operations(model: Model | Cnn, passes: float = 1) -> Operations:

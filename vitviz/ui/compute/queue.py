@@ -5,7 +5,7 @@ lane never runs at the same time; a lane is usually one loaded model. Each lane 
 that torch's own pool of threads is made once a lane and not once a click.
 
 Heavy work (`HEAVY_OPERATIONS`) waits for one of few places and is taken from one session after the other (`Turns`). It runs in
-threads of lower priority, and on `Model.beside`, so that light work waits neither behind it nor for its model.
+threads of lower priority, and on `Model.background_copy`, so that light work waits neither behind it nor for its model.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.scriptrunner import StopException
 
-from vitviz.capture.cost import roughly
+from vitviz.capture.cost import format_duration
 from vitviz.errors import Cancelled
 from vitviz.images.decoding import Decoders
 from vitviz.models.limits import Limits
@@ -138,8 +138,8 @@ def _note(ticket: Ticket, what: str) -> str:
     ahead, seconds = ticket.place, ticket.seconds
     if ahead:
         note = words.IN_TURN if seconds else words.IN_QUEUE
-        return note.format(what=what, count=ahead, time=roughly(seconds))
-    return words.TIME_LEFT.format(what=what, time=roughly(seconds)) if seconds >= 1 else what
+        return note.format(what=what, count=ahead, time=format_duration(seconds))
+    return words.TIME_LEFT.format(what=what, time=format_duration(seconds)) if seconds >= 1 else what
 
 
 def _give_up(queue: ComputeQueue, key: Key, ticket: Ticket) -> None:

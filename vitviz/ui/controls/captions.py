@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from vitviz.analysis.layers import COLLECTING, GLOBAL, POOLED, SHIFTED, SPREAD, WINDOWS, layer_kind
+from vitviz.analysis.layers import GLOBAL, POOLED, POOLING, SHIFTED, SPREAD, WINDOWS, layer_kind
 from vitviz.analysis.patches import is_cut, sequence_cost
 from vitviz.analysis.positions import position_kinds
 from vitviz.capture.modules import patch_filters
@@ -93,14 +93,14 @@ FACTS: dict[str, Callable[[PageContext], bool]] = {
     "relative": _placed("relative"),
     # layers
     "only global": lambda context: (
-        GLOBAL in (kinds := _kinds_of_layers(context)) and kinds <= {GLOBAL, COLLECTING} and _grids(context) < 2
+        GLOBAL in (kinds := _kinds_of_layers(context)) and kinds <= {GLOBAL, POOLING} and _grids(context) < 2
     ),
     "stages": lambda context: _grids(context) > 1,
     "windows": _one_of(WINDOWS, SHIFTED, SPREAD),
     "shifted": _one_of(SHIFTED),
     "spread": _one_of(SPREAD),
     "pooled": _one_of(POOLED),
-    "collecting": _one_of(COLLECTING),
+    "pooling": _one_of(POOLING),
 }
 
 

@@ -31,7 +31,7 @@ from vitviz.analysis.interventions import (
     head_means,
     intervene,
 )
-from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_asked, row_weights
+from vitviz.analysis.queries import MEAN, POOL, Query, default_query, layers_with_query, row_weights
 from vitviz.analysis.question import Question
 from vitviz.analysis.rollout import rollout
 from vitviz.analysis.sinks import TokenOutliers, token_outliers
@@ -239,7 +239,7 @@ def gallery_means(context: PageContext) -> HeadMeans:
     def work(progress: JobProgress) -> HeadMeans:
         gallery = samples()
         inputs = (prepare(model, load_sample(sample.id)).input for sample in gallery)
-        return head_means(model.beside, inputs, progress, len(gallery))
+        return head_means(model.background_copy, inputs, progress, len(gallery))
 
     if plain.key.derive("head means") not in services.queue().results:
         consent.require_passes(model, len(samples()), words.TAKING_MEANS)
@@ -254,12 +254,12 @@ def changed_answer(explained: ExplainedTarget, given: Interventions) -> ChangedA
         UnsupportedError: where it cannot run changed.
     """
     context, (means, digest) = explained.context, _means_of(explained.context, given)
-    reads = default_query(context.trace)
-    reads = Query(((MEAN, 1.0),)) if reads.pools else reads
+    output_query = default_query(context.trace)
+    output_query = Query(((MEAN, 1.0),)) if output_query.pools else output_query
 
     def work(question: Question, _: JobProgress) -> ChangedAnswer:
         with _possible():
-            return ChangedAnswer(effect(question, given, head_means=means), reads, context.layout, digest)
+            return ChangedAnswer(effect(question, given, head_means=means), output_query, context.layout, digest)
 
     return explained.ask("what if", work, words.ASKING_CHANGED, changes=given.encode(), means=digest)
 
@@ -294,7 +294,7 @@ def map_of(trace: Trace, kind: str, query: str, layer: int, head: int | None, of
     if kind == "rollout":
         left = tuple(each for at, each in enumerate(trace.layers) if at not in off)
         return rollout(replace(trace, layers=left), query)
-    return attention_map(layers_asked(trace, Query.parse(query))[0 if query == POOL else layer], query, head)
+    return attention_map(layers_with_query(trace, Query.parse(query))[0 if query == POOL else layer], query, head)
 
 
 def present(context: PageContext) -> Interventions:

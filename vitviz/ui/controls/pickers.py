@@ -122,8 +122,8 @@ def queries_of(context: PageContext) -> list[str]:
     is computed from where it is none of those.
     """
     queries = [*context.layout.prefix, *([POOL] if context.trace.pooling else []), MEAN]
-    reads = str(default_query(context.trace))
-    return queries if reads in queries else [*queries, reads]
+    output_query = str(default_query(context.trace))
+    return queries if output_query in queries else [*queries, output_query]
 
 
 def marked_patch(context: PageContext) -> Cell | None:

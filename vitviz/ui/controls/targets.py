@@ -116,7 +116,7 @@ class ExplainedTarget:
                 found, made = pool.run(name, task, context.trace.input, self.target, shared.made, progress)
                 shared.made.update(made)
                 return found
-            question = self._question(shared, context.model.beside if heavy else context.model)
+            question = self._question(shared, context.model.background_copy if heavy else context.model)
             try:
                 return work(question, progress)
             finally:
@@ -136,7 +136,7 @@ class ExplainedTarget:
 
     @property
     def _shared(self) -> SharedPasses:
-        known = {} if self.context.passage is None else {"passage": self.context.passage}
+        known = {} if self.context.hidden_states is None else {"hidden_states": self.context.hidden_states}
         return self.context.ask("passes", lambda _: SharedPasses(known), target=self.target)
 
 
@@ -201,11 +201,11 @@ def prepare_gallery(model: Model) -> None:
 
 def _prepare(model: Model, sample: Sample, progress: JobProgress) -> bool:
     """Computes the results under the keys that pages use for the default target."""
-    beside, image = model.beside, load_image(sample.path)
-    traced = traced_image(prepare(beside, image, framing=Selection().framing), progress=progress)
+    background, image = model.background_copy, load_image(sample.path)
+    traced = traced_image(prepare(background, image, framing=Selection().framing), progress=progress)
     key = Key("", model.name, model.fingerprint, image_hash(image), model.input_size, Selection().framing)
     target = default_target(model, traced.trace.logits)
-    question, maps = Question(beside, traced.trace.input, target), {}
+    question, maps = Question(background, traced.trace.input, target), {}
 
     def keep(what: str, task: Task, **params: Hashable) -> Any:
         found = task(question, progress)

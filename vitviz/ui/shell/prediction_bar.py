@@ -65,12 +65,12 @@ def _guesses(context: PageContext, best: list[Prediction]) -> None:
 
 def _note(context: PageContext, best: list[Prediction]) -> str:
     """A caution about the prediction; empty where there is none, or nothing was measured."""
-    kind, doubt, likeliest = context.model.output_kind, context.model.doubt, best[0].probability
+    kind, detector, likeliest = context.model.output_kind, context.model.ood_detector, best[0].probability
     if kind is OutputKind.NUMBERS:
         return outputs.UNIT
     if kind is OutputKind.LABELS:
-        return outputs.DOUBTFUL[kind] if len(best) > 1 and likeliest is not None and likeliest < 0.5 else ""
-    return outputs.DOUBTFUL[kind] if doubt is not None and doubt.about(context.traced.trace.logits) else ""
+        return outputs.UNCERTAIN[kind] if len(best) > 1 and likeliest is not None and likeliest < 0.5 else ""
+    return outputs.UNCERTAIN[kind] if detector is not None and detector.is_ood(context.traced.trace.logits) else ""
 
 
 def _chip(one: Prediction) -> str:

@@ -157,7 +157,7 @@ FIRST_ANSWER = definition("the first answer")
 GUESS = instruction("Guess the model's answer, then show it.")
 UNTRAINED = definition("random weights: the prediction means nothing")
 NO_CLASSES = definition("This model has no classifier. Its output is a vector of {count} numbers.")
-DOUBTFUL = outputs.DOUBTFUL[outputs.CLASSES]
+UNCERTAIN = outputs.UNCERTAIN[outputs.CLASSES]
 
 # Tokens
 TOKEN_CLS = definition("class token")

@@ -13,7 +13,7 @@ ONE = instruction({CLASSES: "1 class", LABELS: "1 label", NUMBERS: "1 output"})
 COLUMN = instruction({CLASSES: "Class", LABELS: "Label", NUMBERS: "Output"})
 FIND = instruction({CLASSES: "Find a class", LABELS: "Find a label", NUMBERS: "Find an output"})
 GROUP, EVERY_GROUP = instruction(("Group", "All groups"))
-DOUBTFUL = {
+UNCERTAIN = {
     CLASSES: computed("The picture may show none of this model's classes.", "vitviz.models.model.Model"),
     LABELS: computed("No label reaches 50%, so perhaps no label applies.", "vitviz.outputs.OutputKind"),
 }

@@ -74,7 +74,7 @@ def _worksheet(context: PageContext) -> Worksheet:
     layer, query, head = layer_of(context), query_of(context), context.selection.head or 0
     opened: OpenLayer = context.ask(
         "open layer",
-        lambda _: open_layer(context.model, context.trace, layer, context.passage),
+        lambda _: open_layer(context.model, context.trace, layer, context.hidden_states),
         words.OPENING.format(layer=layer),
         layer=layer,
     )

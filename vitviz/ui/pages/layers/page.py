@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.layers import COLLECTING, GLOBAL, SPREAD, layer_kind, layer_maps, within_window
+from vitviz.analysis.layers import GLOBAL, POOLING, SPREAD, layer_kind, layer_maps, within_window
 from vitviz.analysis.layers import window_labels as labels_of
 from vitviz.analysis.queries import MEAN, layer_query, moved, nearest_query
 from vitviz.capture.trace import Layer
@@ -72,7 +72,7 @@ def render(context: PageContext) -> None:
     with page(words.PAGE, context) as its:
         support = verdict_on(context)
         verdict = words.VERDICT.format(reason=escaped(support.reason), instead=escaped(support.instead))
-        if not context.traced.trace.every:
+        if not context.traced.trace.all_layers:
             st.info(verdict)
             return
         alike = whole_grid(context)
@@ -83,7 +83,7 @@ def render(context: PageContext) -> None:
         with its.figure(), guarded("layer"):
             if alike:
                 _show_all_layers(context, shown)
-            elif shown.kind == COLLECTING:
+            elif shown.kind == POOLING:
                 _collects(its, context, shown)
             else:
                 _asks_and_looks(its, context, shown)
@@ -99,7 +99,7 @@ def render(context: PageContext) -> None:
                 with guarded("layer heads"):
                     show_heads(context, shown)
             st.subheader(words.OVERVIEW, anchor=False)
-            collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.every)
+            collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.all_layers)
             overview = true_of(words.OVERVIEW_TEXT, Facts(context))
             caption(f"{overview} {words.OVERVIEW_COLLECTS}" if collects else overview)
             with guarded("overview"):
@@ -108,7 +108,7 @@ def render(context: PageContext) -> None:
 
 def whole_grid(context: PageContext) -> bool:
     """Whether in every layer all patches of one grid attend to all: then the page compares layers and shows no single heads."""
-    layers = context.traced.trace.every
+    layers = context.traced.trace.all_layers
     return len({layer.key_layout.grid for layer in layers}) == 1 and {layer_kind(layer) for layer in layers} == {GLOBAL}
 
 
@@ -133,7 +133,7 @@ def _show_all_layers(context: PageContext, shown: Shown) -> None:
     with left:
         st.markdown(f"**{words.ASKS}**")
         _show_query(context, shown)
-    layers = context.traced.trace.every
+    layers = context.traced.trace.all_layers
     robust = context.robust
 
     def read(_: object) -> np.ndarray:
@@ -172,9 +172,9 @@ def query_of_layers(context: PageContext) -> str:
 def choose(context: PageContext, heads: bool) -> Shown:
     """The controls of the page, and what was chosen. heads: whether one of them is a head."""
     trace = context.traced.trace
-    index = context.selection.layer_of(len(trace.every))
-    layer = trace.every[index]
-    every = range(len(trace.every))
+    index = context.selection.layer_of(len(trace.all_layers))
+    layer = trace.all_layers[index]
+    every = range(len(trace.all_layers))
     names = {number: words.layer_words(trace, number) if heads else str(number) for number in every}
     st.selectbox(
         common.LAYER,
@@ -264,7 +264,7 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
     label = words.LABEL.format(head=name)
     keys, robust, whole = shown.layer.key_layout, context.robust, bool(shown.reach.all())
     same = keys.grid == shown.layer.query_layout.grid
-    collecting = shown.kind == COLLECTING
+    pooling = shown.kind == POOLING
     params = (("layer", shown.index), ("head", shown.head), ("query", shown.query))
     show_picture(
         context,
@@ -282,8 +282,8 @@ def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
         among=shown.reach,
         lines=GridLines(contour=[] if whole else contour(shown.reach)),
         params=params,
-        chosen=shown.query if same or collecting else "",
-        prefix=shown.layer.query_layout.prefix if collecting and shown.layer.query_layout.num_prefix > 1 else (),
+        chosen=shown.query if same or pooling else "",
+        prefix=shown.layer.query_layout.prefix if pooling and shown.layer.query_layout.num_prefix > 1 else (),
         link=link,
     )
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:  # sentences are known before torch is imported
 PAGE = PageText(
     title=instruction("Layer by layer"),
     question=instruction("What can a patch attend to in each layer?"),
-    lead=definition("In every layer of this model, each patch attends to all patches.", when="only global,!collecting")
-    + definition("In every layer before the pooling, each patch attends to all patches.", when="only global,collecting")
+    lead=definition("In every layer of this model, each patch attends to all patches.", when="only global,!pooling")
+    + definition("In every layer before the pooling, each patch attends to all patches.", when="only global,pooling")
     + definition("In some layers of this model, a patch attends only to patches of its own window.", when="windows")
     + definition("In some layers, the grid of the keys differs from the grid of the queries.", when="pooled")
     + definition("In each layer, a patch attends to the grid of its stage.", when="stages,!windows,!pooled")
     + definition(
         "In this model, patches are only keys: all queries are learned.",
-        when="collecting,!only global,!stages,!windows,!pooled",
+        when="pooling,!only global,!stages,!windows,!pooled",
     ),
     try_this=instruction("Choose a patch at the edge of its window, then the next layer.", when="windows")
     + definition("In a layer with shifted windows, it attends to patches beyond the old border.", when="shifted")
@@ -41,7 +41,7 @@ PAGE = PageText(
     + definition(
         "The grid gets coarser from stage to stage, so later patches cover more of the picture.", when="stages"
     )
-    + definition("In attention pooling, learned queries attend to the patches.", when="collecting"),
+    + definition("In attention pooling, learned queries attend to the patches.", when="pooling"),
     catch=definition(
         "Weights of layers on different grids cannot be multiplied, so there is no rollout through stages.",
         when="stages",
@@ -60,7 +60,7 @@ PAGE = PageText(
     )
     + definition(r"The mask that separates patches that a shift put side by side is part of $b$.", when="shifted")
     + definition(r"With pooled keys, $k$ runs over a coarser grid than $q$.", when="pooled")
-    + definition("In class attention and attention pooling, only learned tokens are queries.", when="collecting"),
+    + definition("In class attention and attention pooling, only learned tokens are queries.", when="pooling"),
     references=("swin", "maxvit", "pvt", "mvit-v2", "layerscale", "set-transformer", "map-head", "xcit"),
 )
 
@@ -68,7 +68,7 @@ KINDS = definition(
     {
         "global": "all patches of the grid",
         "pooled": "a grid of pooled keys",
-        "collecting": "attention pooling",
+        "pooling": "attention pooling",
         "windows": "windows",
         "shifted windows": "shifted windows",
         "spread windows": "windows of patches far apart",
@@ -135,10 +135,10 @@ def layer_words(trace: Trace, index: int) -> str:
     """A layer in the list: its stage, number, kind, grid and heads."""
     from vitviz.analysis import layers
 
-    layer = trace.every[index]
+    layer = trace.all_layers[index]
     kind, own, keys = layers.layer_kind(layer), size(layer.query_layout.grid), size(layer.key_layout.grid)
     heads = ONE_HEAD if layer.num_heads == 1 else HEADS.format(count=layer.num_heads)
-    if kind == layers.COLLECTING:
+    if kind == layers.POOLING:
         return COLLECTING_NAME.format(layer=index, grid=keys, heads=heads)
     grid = own if own == keys else ON_GRID.format(own=own, keys=keys)
     return LAYER_NAME.format(stage=layers.stage_of(trace, index), layer=index, kind=KINDS[kind], grid=grid, heads=heads)

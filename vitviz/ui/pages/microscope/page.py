@@ -122,12 +122,12 @@ def _exists(token: str, layout: TokenLayout) -> bool:
 
 def _value_norms(context: PageContext) -> list[torch.Tensor] | str:
     """(heads, keys) for each layer, or why there are none. Large values are not kept: they take another pass."""
-    kept, passage = all(layer.v is not None for layer in context.layers), context.passage
+    kept, hidden_states = all(layer.v is not None for layer in context.layers), context.hidden_states
 
     def measure(progress: JobProgress) -> list[torch.Tensor] | str:
         try:
-            if passage and kept:
-                return kept_value_norms(context.model, context.trace, passage)
+            if hidden_states and kept:
+                return kept_value_norms(context.model, context.trace, hidden_states)
             return value_norms(context.model, context.trace.input, progress)
         except UnsupportedError as reason:
             return str(reason)

@@ -208,7 +208,7 @@ def _sanity(explained: ExplainedTarget) -> None:
     task = Task("sanity", {"keys": keys, "every": SANITY_EVERY})
     steps = explained.ask("sanity", work, words.SANITY_RUNNING, passes=passes, task=task, methods=keys)
     table: dict[str, list[object]] = {words.SANITY_DEPTH: [step.name for step in steps]}
-    table |= {METHODS[key].name: [step.likeness[METHODS[key].name] for step in steps] for key in keys}
+    table |= {METHODS[key].name: [step.similarity[METHODS[key].name] for step in steps] for key in keys}
     digits = {METHODS[key].name: st.column_config.NumberColumn(format="%.2f") for key in keys}
     st.dataframe(table, hide_index=True, column_config=digits, placeholder=common.NOTHING)
     unchanged = insensitive(steps[-1])

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from vitviz.analysis.attention import head_maps, query_weights
-from vitviz.analysis.queries import Query, layers_asked
+from vitviz.analysis.queries import Query, layers_with_query
 from vitviz.analysis.rollout import RolloutOptions
 from vitviz.draw import Scale
 from vitviz.figure import Figure
@@ -153,7 +153,7 @@ def _facts(context: PageContext, shown: _HeadMaps) -> dict[str, np.ndarray]:
 
     def read(_: object) -> tuple[np.ndarray, np.ndarray]:
         entropies, masses = [], []
-        for layer in layers_asked(context.trace, Query.parse(shown.query)):
+        for layer in layers_with_query(context.trace, Query.parse(shown.query)):
             rows = query_weights(layer, shown.query)  # (heads, keys)
             spread = np.log(max(rows.shape[1], 2))
             entropies.append(-(rows * rows.clamp_min(1e-30).log()).sum(-1).cpu().numpy() / spread)

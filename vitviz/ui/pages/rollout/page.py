@@ -12,7 +12,7 @@ from vitviz.analysis.rollout import RolloutOptions, check_defined
 from vitviz.draw import Scale
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.attention import rollout_aside_figure, rollout_figure
+from vitviz.figures.attention import rollout_figure, rollout_without_sinks_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
@@ -128,7 +128,7 @@ def _show_rollout(its: Frame, context: PageContext, options: RolloutOptions) -> 
     last = context.trace.num_layers - 1 if options.last_layer is None else options.last_layer
     left, right = st.columns(2)
     with left:
-        st.markdown(f"**{words.WHOLE_SPOILED.format(share=found.share) if found.spoils else words.WHOLE}**")
+        st.markdown(f"**{words.WHOLE_WITH_SINK.format(share=found.share) if found.peak_is_sink else words.WHOLE}**")
         _picture(
             context,
             "rollout",
@@ -139,17 +139,17 @@ def _show_rollout(its: Frame, context: PageContext, options: RolloutOptions) -> 
             found.cells,
         )
     with right:
-        if found.spoils:
-            its.say(words.ONE_ASIDE if len(found.cells) == 1 else words.SINKS_ASIDE, share=found.share)
-            st.markdown(f"**{words.ASIDE}**")
+        if found.peak_is_sink:
+            its.say(words.ONE_SINK_REMOVED if len(found.cells) == 1 else words.SINKS_REMOVED, share=found.share)
+            st.markdown(f"**{words.WITHOUT_SINKS}**")
             among = np.ones(grid, bool)
             among[tuple(zip(*found.cells, strict=True))] = False
             _picture(
                 context,
-                "rollout set aside",
-                found.aside,
-                Scale.of(found.aside.values[among], robust=robust),
-                words.ASIDE_ALT.format(query=common.token(query), count=len(found.cells)),
+                "rollout without sinks map",
+                found.without_sinks,
+                Scale.of(found.without_sinks.values[among], robust=robust),
+                words.WITHOUT_SINKS_ALT.format(query=common.token(query), count=len(found.cells)),
                 (("query", query), ("options", options)),
                 found.cells,
                 among,
@@ -198,11 +198,11 @@ def _picture(
 
 
 def _said_of_sinks(context: PageContext, options: RolloutOptions) -> None:
-    """What counts as a sink of this map, and what setting them aside does not change."""
+    """What counts as a sink of this map, and what leaving them out does not change."""
     found = rollout_sinks_of(context, context.query, options)
-    if found.spoils:
-        caption(words.SPOILED_ONE if len(found.cells) == 1 else words.SPOILED, share=found.share)
-        caption(words.ASIDE_TEXT)
+    if found.peak_is_sink:
+        caption(words.WITH_ONE_SINK if len(found.cells) == 1 else words.WITH_SINKS, share=found.share)
+        caption(words.WITHOUT_SINKS_TEXT)
     else:
         caption(words.FRAMED_SINKS if found.cells else words.NO_STRONGEST_SINK, count=len(found.cells))
 
@@ -215,14 +215,14 @@ def _exports(context: PageContext, options: RolloutOptions) -> None:
     def whole() -> Figure:
         return rollout_figure(context.subject, query, options, heatmap=heatmap, robust=robust, theme=context.theme)
 
-    def aside() -> Figure:
+    def without_sinks() -> Figure:
         found = rollout_sinks_of(context, context.query, options)
-        return rollout_aside_figure(
+        return rollout_without_sinks_figure(
             context.subject, query, options, heatmap=heatmap, found=found, robust=robust, theme=context.theme
         )
 
     figure.exports(context, "rollout", whole, label=words.WHOLE, **params)
-    figure.exports(context, "rollout without sinks", aside, label=words.ASIDE, **params)
+    figure.exports(context, "rollout without sinks", without_sinks, label=words.WITHOUT_SINKS, **params)
 
 
 def _params(context: PageContext) -> None:

@@ -61,29 +61,29 @@ HEAD_PAGE = replace(
 OF = instruction("Show")
 OF_WHAT = instruction({"model": "whole model", "head": "one head"})
 WHOLE = instruction("All layers multiplied")
-WHOLE_SPOILED = computed("All layers multiplied: {share:.0%} on sinks", "vitviz.analysis.sinks.rollout_sinks")
-ASIDE = instruction("The same without sinks")
+WHOLE_WITH_SINK = computed("All layers multiplied: {share:.0%} on sinks", "vitviz.analysis.sinks.rollout_sinks")
+WITHOUT_SINKS = instruction("The same without sinks")
 ALONE = instruction("Layer {layer} alone, mean of heads")
 SINK = definition("sink")
 _SINKS_BY = "vitviz.analysis.sinks.rollout_sinks"
-SINKS_ASIDE = computed(
+SINKS_REMOVED = computed(
     "The framed sinks hold {share:.0%} of this map. The map on the right is drawn without them.", _SINKS_BY
 )
-ONE_ASIDE = computed(
+ONE_SINK_REMOVED = computed(
     "The framed sink holds {share:.0%} of this map. The map on the right is drawn without it.", _SINKS_BY
 )
-SPOILED = computed(
+WITH_SINKS = computed(
     "The framed sinks hold {share:.0%} of this map. In at least one layer, each gets over 10 times the attention of the median patch.",
     _SINKS_BY,
 )
-SPOILED_ONE = computed(
+WITH_ONE_SINK = computed(
     "The framed sink holds {share:.0%} of this map. In at least one layer, it gets over 10 times the attention of the median patch.",
     _SINKS_BY,
 )
 NO_STRONGEST_SINK = computed("No sink is the strongest patch of this map.", _SINKS_BY)
 FRAMED_SINKS = computed("Sinks framed: {count}; none is the strongest patch.", _SINKS_BY)
-ASIDE_ALT = definition("The rollout of the {query} with {count} sinks set to zero.")
-ASIDE_TEXT = definition("Only the map changes. The model still attends to the sinks.")
+WITHOUT_SINKS_ALT = definition("The rollout of the {query} with {count} sinks set to zero.")
+WITHOUT_SINKS_TEXT = definition("Only the map changes. The model still attends to the sinks.")
 ALONE_ALT = definition("Attention of the {query} in layer {layer}, mean of heads.")
 MAPS = instruction({"attention": "Attention of this head", "last_hop": "The last hop", "leave_one_in": "Leave one in"})
 MAPS_TEXT = definition(

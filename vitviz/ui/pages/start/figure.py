@@ -28,7 +28,7 @@ from vitviz.models.embedded import right_by_layer
 from vitviz.outputs import OutputKind, has_classifier, output_name
 from vitviz.samples import samples
 from vitviz.tokens import TokenLayout, cell_name
-from vitviz.tracing import trace_and_passage, trace_input
+from vitviz.tracing import trace_and_hidden_states, trace_input
 from vitviz.ui.components.journey import LARGEST_UPLOAD
 from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.compute import JobProgress, images
@@ -135,15 +135,15 @@ def _run(context: PageContext, changes: Interventions, *, read: bool) -> Pass:
 
     def work(progress: JobProgress) -> Pass:
         with intervene(model, changes) as changed, torch.no_grad():
-            question, passage = Question(changed, pixels, target), context.passage
+            question, hidden_states = Question(changed, pixels, target), context.hidden_states
             trace: Trace | None = None
             if changes:  # one pass for the trace and for what is read between its layers
                 if read:
-                    trace, passage = trace_and_passage(changed, pixels, progress=progress)
+                    trace, hidden_states = trace_and_hidden_states(changed, pixels, progress=progress)
                 else:
-                    trace, passage = trace_input(changed, pixels, progress=progress), None
-            if passage:
-                question.reuse({"passage": passage})
+                    trace, hidden_states = trace_input(changed, pixels, progress=progress), None
+            if hidden_states:
+                question.reuse({"hidden_states": hidden_states})
             try:
                 values = logit_lens(question).values.float().cpu().numpy() if read else None
             except UnsupportedError:
@@ -250,7 +250,7 @@ def _answer(context: PageContext, passed: Pass | None, hidden: tuple[int, ...]) 
         "bars": bars,
         "steps": steps,
         "curves": curves,
-        "doubtful": not hidden and _doubtful(context),
+        "uncertain": not hidden and _uncertain(context),
         "probability": context.model.output_kind.is_probability,
         "whole": whole,
     }
@@ -306,12 +306,12 @@ def _outputs(context: PageContext, trace: Trace) -> np.ndarray:
     return values
 
 
-def _doubtful(context: PageContext) -> bool:
-    """Whether the first name is doubtful: for classes by a measured threshold, for labels below a half."""
-    kind, logits, doubt = context.model.output_kind, context.traced.trace.logits, context.model.doubt
+def _uncertain(context: PageContext) -> bool:
+    """Whether the first name is uncertain: for classes by a measured threshold, for labels below a half."""
+    kind, logits, detector = context.model.output_kind, context.traced.trace.logits, context.model.ood_detector
     if kind is OutputKind.LABELS:
         return bool(kind.read(logits[None]).max() < 0.5)
-    return doubt is not None and bool(doubt.about(logits))
+    return detector is not None and bool(detector.is_ood(logits))
 
 
 def _bars(context: PageContext, values: np.ndarray, count: int = BARS) -> list[dict[str, Any]]:
@@ -354,9 +354,9 @@ def _object(context: PageContext) -> list[int] | None:
 
 def _output_token(context: PageContext) -> str | None:
     """The token that the output is read from, where it is one."""
-    if not context.one_grid or context.trace.reads is None:
+    if not context.one_grid or context.trace.output_query is None:
         return None
-    name = str(context.trace.reads)
+    name = str(context.trace.output_query)
     return name if name in context.layout.prefix else None
 
 

@@ -75,7 +75,7 @@ def _python(context: PageContext, hiding: HidePatches) -> str:
     trace = context.traced.trace
     if not hiding.patches:
         lines = ["trace.layers[-1].row(0)"] if trace.layers else []
-        lines += ["heatmap = vitviz.rollout(trace)"] if trace.layers and not trace.separate else []
+        lines += ["heatmap = vitviz.rollout(trace)"] if trace.layers and not trace.not_sequential else []
         return context.traced.snippet(*lines, "trace.logits")
     return intervention_snippet(context.traced, Interventions((hiding,)), "trace.logits", "after.logits")
 

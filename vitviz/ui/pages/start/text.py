@@ -103,7 +103,7 @@ JOURNEY = instruction(
         "caption_loading": "The numbers of layer {layer} are loading.",
         "caption_missing": "The numbers of layer {layer} could not be fetched. The other layers are shown.",
         "caption_answer": "After {layers} layers the answer is {name}, {value}. Hide a part and see whether the answer changes.",
-        "caption_doubt": "After {layers} layers, {name} comes first with {value}. The photograph may show none of this model's classes.",
+        "caption_uncertain": "After {layers} layers, {name} comes first with {value}. The photograph may show none of this model's classes.",
         "caption_features": "All layers have run. The output of this model is a vector of features.",
         "caption_untrained": "All layers have run. This model's weights are random, so its answer means nothing.",
         "caption_answer_only": "After {layers} layers the answer is {name}, {value}.",

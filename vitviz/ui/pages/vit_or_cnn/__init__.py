@@ -13,10 +13,12 @@ PAGE = Page(
     title=text.PAGE.title,
     question=text.PAGE.question,
     params={
-        "side_by_side": Choice("reach", ("reach", "heads", "stress", "answers")),
+        "side_by_side": Choice(
+            "reach", ("reach", "heads", "perturbation", "answers"), former={"stress": "perturbation"}
+        ),
         "cnn": Name(MODEL_NAME),  # "": the embedded one
         "reach_of": Choice("picture", ("picture", "gallery")),
-        "damage": Choice("shuffle", tuple(text.DAMAGES)),
+        "perturbation": Choice("shuffle", tuple(text.PERTURBATIONS)),
         "vit_map": Choice("rollout", ("rollout", "attention", "gradcam")),
     },
 )

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vitviz.analysis.perturbation import model_input
 from vitviz.analysis.prediction import Prediction, top_predictions
-from vitviz.analysis.stress import model_input
 from vitviz.capture.blocks import run
 from vitviz.capture.modules import evaluating
 from vitviz.draw.scale import number
@@ -85,7 +85,7 @@ class ComparedNetwork:
         if (of or self.context).key.derive(what, **params) not in services.queue().results:
             consent.require_passes(self.model, passes, about or escaped(note))
         operations = consent.operations(self.model, passes)
-        model = self.model.beside if operations > HEAVY_OPERATIONS else self.model
+        model = self.model.background_copy if operations > HEAVY_OPERATIONS else self.model
         return (of or self.context).ask(what, lambda progress: work(model, progress), note, operations, **params)
 
     @property

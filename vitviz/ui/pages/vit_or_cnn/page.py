@@ -23,7 +23,7 @@ from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.controls.rollouts import rollout_of
 from vitviz.ui.controls.targets import choose_target, explained_target
 from vitviz.ui.escape import escaped
-from vitviz.ui.pages.vit_or_cnn import damage, reach
+from vitviz.ui.pages.vit_or_cnn import perturbation, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.pages.vit_or_cnn.networks import (
     ComparedNetwork,
@@ -78,8 +78,8 @@ def _choices(context: PageContext, kind: str) -> None:
     if kind in ("reach", "heads"):
         reach.choose()
         return
-    if kind == "stress":
-        damage.choose()
+    if kind == "perturbation":
+        perturbation.choose()
     else:
         st.selectbox(
             words.VIT_MAP, list(words.VIT_MAPS), format_func=named(words.VIT_MAPS), width=160, **state.bound("vit_map")
@@ -192,8 +192,8 @@ def _details(vit: ComparedNetwork, cnn: ComparedNetwork, kind: str) -> None:
         reach.details(vit, cnn)
     elif kind == "heads":
         reach.details_of_heads(vit)
-    elif kind == "stress":
-        damage.details(vit, cnn)
+    elif kind == "perturbation":
+        perturbation.details(vit, cnn)
     st.subheader(words.UNEQUAL, anchor=False)
     rows = zip(words.FACTS, facts_of(vit), facts_of(cnn), strict=True)
     table = [
@@ -215,4 +215,4 @@ def _cell(text: str) -> str:
     return text if text == "---" else escaped(text).replace("|", "\\|")
 
 
-FIGURES = {"reach": reach.show, "heads": reach.show_heads, "stress": damage.show, "answers": show_answers}
+FIGURES = {"reach": reach.show, "heads": reach.show_heads, "perturbation": perturbation.show, "answers": show_answers}

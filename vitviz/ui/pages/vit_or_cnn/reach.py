@@ -254,7 +254,7 @@ def _distances(context: PageContext) -> np.ndarray:
     def work(progress: JobProgress) -> np.ndarray:
         found = []
         for done, sample in enumerate(samples()):
-            trace = vitviz.trace(context.model.beside, load_sample(sample.id), framing=framing_of(context))
+            trace = vitviz.trace(context.model.background_copy, load_sample(sample.id), framing=framing_of(context))
             found.append(_of_layers(trace.sequence("This page")))
             progress(done + 1, len(samples()))
         return np.mean(found, axis=0)

@@ -9,7 +9,7 @@ from vitviz.ui.text.sentences import computed, definition, instruction, referenc
 
 _FIELDS = "vitviz.analysis.receptive_field.receptive_fields"
 _DISTANCES = "vitviz.analysis.attention.attention_distance"
-_STRESS = "vitviz.analysis.stress.stress_curve"
+_PERTURBATION = "vitviz.analysis.perturbation.perturbation_curve"
 _ANSWERS = "vitviz.analysis.prediction.top_predictions"
 
 PAGE = PageText(
@@ -85,9 +85,9 @@ PAGES = {
         notice=HEADS_CLAIMED,
         catch=_DISTANCE + definition("A head that looks far may still give most of its weight to a few patches."),
     ),
-    "stress": replace(
+    "perturbation": replace(
         PAGE,
-        lead=definition("The photograph is damaged step by step: how long does each answer stay the same?"),
+        lead=definition("The photograph is perturbed step by step: how long does each answer stay the same?"),
         try_this=instruction("Shuffle the photograph, and read the curves.")
         + instruction("Then mask the centre: which network's answer changes first?"),
         notice=reference(
@@ -96,7 +96,7 @@ PAGES = {
         + definition("A shuffle of whole ViT patches does not change the content of any patch."),
         catch=_UNEQUAL
         + definition(
-            "Damaged photographs are unlike the training pictures of both networks. One photograph does not measure a network."
+            "Perturbed photographs are unlike the training pictures of both networks. One photograph does not measure a network."
         ),
     ),
     "answers": replace(
@@ -119,7 +119,7 @@ PAGES = {
 
 SHOWN = instruction("Comparison")
 KINDS = instruction(
-    {"reach": "receptive field", "heads": "attention distance", "stress": "stress test", "answers": "answers"}
+    {"reach": "receptive field", "heads": "attention distance", "perturbation": "perturbation", "answers": "answers"}
 )
 CHOOSE_CNN = instruction("Convolutional network")
 CHOOSE_CNN_HELP = instruction("Choose one, or type the name of any convolutional network of timm's registry.")
@@ -187,14 +187,14 @@ HEADS_AGAINST = computed(
     _DISTANCES,
 )
 
-# Stress
-DAMAGE = instruction("Damage")
-DAMAGE_HELP = definition(
+# Perturbations
+PERTURBATION = instruction("Perturbation")
+PERTURBATION_HELP = definition(
     "All pieces have one size, and leftover pixels stay at the border. "
     "Hidden places get the mean colour of the photograph. A blur removes texture and keeps shapes. Edges remove colour and texture and "
     "keep outlines."
 )
-DAMAGES = instruction(
+PERTURBATIONS = instruction(
     {
         "shuffle": "shuffle pieces",
         "hide": "hide random patches",
@@ -223,13 +223,13 @@ LEVEL_WORDS = instruction(
 )
 # The pieces of a shuffled grid are whole patches of the ViT, or cut some of them.
 WHOLE_PATCHES, CUT_PATCHES = definition(("{level}, whole patches of the ViT", "{level}, cutting patches of the ViT"))
-UNDAMAGED = instruction("The photograph as it is")
+UNPERTURBED = instruction("The photograph as it is")
 PROBABILITY = definition("probability")
-STEP = computed("{level}: {answers}.", _STRESS)
-STEP_ANSWER = computed("the {network} gives {label} {value}", _STRESS)
+STEP = computed("{level}: {answers}.", _PERTURBATION)
+STEP_ANSWER = computed("the {network} gives {label} {value}", _PERTURBATION)
 AND = definition(", ")
-UNDER_PICTURE = computed("{label}: {value}", _STRESS)
-WAIT_STRESS = instruction("Damaged photographs through {network}")
+UNDER_PICTURE = computed("{label}: {value}", _PERTURBATION)
+WAIT_PERTURBATION = instruction("Perturbed photographs through {network}")
 CLAIMED = {
     "shuffle": reference(
         "In published comparisons, ViTs lost less accuracy than CNNs when patches were shuffled. Shape-biased CNNs lost more than others.",
@@ -251,14 +251,14 @@ CLAIMED = {
 }
 NOT_CLAIMED = definition("A blur removes texture and fine shape at once. This page cites no general claim about blur.")
 HERE_VIT = computed(
-    "Here the ViT keeps {vit} of its probability and the CNN {cnn}, on average over the levels of both.", _STRESS
+    "Here the ViT keeps {vit} of its probability and the CNN {cnn}, on average over the levels of both.", _PERTURBATION
 )
 HERE_CNN = computed(
-    "Here the CNN keeps {cnn} of its probability and the ViT {vit}, on average over the levels of both.", _STRESS
+    "Here the CNN keeps {cnn} of its probability and the ViT {vit}, on average over the levels of both.", _PERTURBATION
 )
 HERE_AGAINST = computed(
     "The result here differs: the CNN keeps {cnn} of its probability and the ViT {vit}, on average over the levels of both.",
-    _STRESS,
+    _PERTURBATION,
 )
 ONE_CURVE = definition("The Vision Transformer has no classifier, so it has no answer to follow.")
 

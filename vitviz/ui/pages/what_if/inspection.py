@@ -18,7 +18,7 @@ from vitviz.analysis.head_importance import (
 )
 from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.queries import MEAN, POOL
-from vitviz.analysis.sinks import TokenOutliers, set_aside
+from vitviz.analysis.sinks import TokenOutliers, exclude_tokens
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.figures.interventions import outliers_figure
@@ -74,7 +74,7 @@ def show_sinks(its: Frame, explained: ExplainedTarget) -> None:
     st.markdown(where.format(names=_names(here or found.tokens, context.layout)))
     with its.details():
         _through_layers(context, found)
-        _aside(context, layer, tuple(here or found.tokens))
+        _without_tokens(context, layer, tuple(here or found.tokens))
 
 
 def _picture(
@@ -128,14 +128,14 @@ def _through_layers(context: PageContext, found: TokenOutliers) -> None:
             )
 
 
-def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
-    st.subheader(words.SINK_SET_ASIDE, anchor=False)
+def _without_tokens(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
+    st.subheader(words.WITHOUT_SINKS, anchor=False)
     query = context.query
     query = MEAN if query == POOL else query  # the pooling query is in no layer of outlying tokens
     row: torch.Tensor = context.ask(
         "mean row", lambda _: query_weights(context.trace.layers[layer], query).mean(0), query=query, layer=layer
     )  # (tokens,)
-    without = set_aside(row, tokens, context.layout)
+    without = exclude_tokens(row, tokens, context.layout)
     titles = (
         words.SINK_WITH.format(query=common.token(query), layer=layer),
         words.SINK_WITHOUT.format(count=words.TOKENS[len(tokens) != 1].format(count=len(tokens))),
@@ -146,7 +146,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
             st.markdown(f"**{title}**")
             show_picture(
                 context,
-                f"aside {key}",
+                f"without {key}",
                 alt=words.MAP_ALT.format(name=title),
                 heatmap=heatmap,
                 params=(("query", query), ("layer", layer), ("tokens", tokens)),
@@ -160,7 +160,7 @@ def _aside(context: PageContext, layer: int, tokens: tuple[int, ...]) -> None:
     others = [token for token in tokens if context.layout.name_of(token) != "cls"]
     if not others:
         return
-    st.caption(words.SINK_ASIDE_TEXT)
+    st.caption(words.WITHOUT_SINKS_TEXT)
 
     def cut(tokens: list[int]) -> None:
         edits.switch(edits.set_cut(edits.latest(), tokens, None), switch="cut")

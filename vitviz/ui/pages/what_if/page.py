@@ -10,7 +10,7 @@ import streamlit as st
 
 from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.prediction import top_predictions
-from vitviz.analysis.queries import POOL, Query, layers_asked
+from vitviz.analysis.queries import POOL, Query, layers_with_query
 from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
@@ -220,7 +220,7 @@ def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
             words.BESIDE, list(words.BESIDES), format_func=named(words.BESIDES), required=True, **state.bound("beside")
         )
     query, layer = context.query, context.layer
-    heads = layers_asked(context.trace, Query.parse(query))[0 if query == POOL else layer].num_heads
+    heads = layers_with_query(context.trace, Query.parse(query))[0 if query == POOL else layer].num_heads
     head = context.selection.head_of(heads)
     if kind == "attention":
         if query != POOL:

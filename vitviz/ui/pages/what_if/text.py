@@ -350,11 +350,11 @@ SINK_NOT_HERE = computed("No token stands out in this layer. In other layers: {n
 SINK_THROUGH = instruction("Through the layers")
 SINK_CURVES = definition({"norm": "times the median norm", "mass": "times the median attention"})
 SINK_ALONG = definition({"norm": "after layer", "mass": "layer"})
-SINK_SET_ASIDE = instruction("The map with and without these tokens")
+WITHOUT_SINKS = instruction("The map with and without these tokens")
 SINK_WITH, SINK_WITHOUT = definition(
     ("Attention of the {query}, layer {layer}, raw colours", "The same without {count}")
 )
-SINK_ASIDE_TEXT = definition(
+WITHOUT_SINKS_TEXT = definition(
     "Only the map changes: the weights of these tokens become zero, and the other weights are rescaled. To run the model without them:"
 )
 SINK_CUT = instruction("Cut them out of attention")

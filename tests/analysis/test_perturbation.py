@@ -1,4 +1,4 @@
-"""Spoiled pictures whose truth is known, and probabilities by the network's own forward pass."""
+"""Perturbed pictures whose truth is known, and probabilities by the network's own forward pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import nn
 
-from vitviz.analysis.stress import CELLS, KINDS, degraded, piece_order, stress_curve, usual_levels
+from vitviz.analysis.perturbation import CELLS, KINDS, default_levels, perturbation_curve, perturbed, piece_order
 from vitviz.capture import cost
 from vitviz.errors import UnsupportedError
 
@@ -54,18 +54,18 @@ def cnn(dtype: torch.dtype = torch.float32) -> SimpleNamespace:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_level_is_the_picture_itself(kind: str):
     whole = picture()
-    first, *rest = usual_levels(kind, (SIDE, SIDE))
-    kept = degraded(whole, kind, first)
+    first, *rest = default_levels(kind, (SIDE, SIDE))
+    kept = perturbed(whole, kind, first)
     np.testing.assert_array_equal(kept, whole)
     assert not np.shares_memory(kept, whole)
     for level in rest:
-        assert (degraded(whole, kind, level) != whole).any(), level
+        assert (perturbed(whole, kind, level) != whole).any(), level
 
 
 @pytest.mark.parametrize("grid", [3, 4, 7, 16])  # of 32 pixels: with 2 left over, 0, 4, and 0
 def test_shuffles_are_exact_permutations(grid: int):
     whole, seed = picture(), 7
-    found = degraded(whole, "shuffle", grid, seed)
+    found = perturbed(whole, "shuffle", grid, seed)
     step, order = SIDE // grid, piece_order(grid, seed)
     first = (SIDE - grid * step) // 2
     assert sorted(order.tolist()) == list(range(grid * grid))
@@ -78,11 +78,11 @@ def test_shuffles_are_exact_permutations(grid: int):
 
 
 def test_all_grids_to_16_are_asked():
-    assert usual_levels("shuffle", (224, 224)) == tuple(range(1, 17))
-    assert usual_levels("shuffle", (5, 224)) == (1, 2, 3, 4, 5)
+    assert default_levels("shuffle", (224, 224)) == tuple(range(1, 17))
+    assert default_levels("shuffle", (5, 224)) == (1, 2, 3, 4, 5)
     for grid in (0, SIDE + 1):
         with pytest.raises(ValueError, match="1 to 32 pieces"):
-            degraded(picture(), "shuffle", grid)
+            perturbed(picture(), "shuffle", grid)
 
 
 def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
@@ -90,7 +90,7 @@ def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
     mean = whole.mean((0, 1)).round()
     before = np.zeros((CELLS, CELLS), bool)
     for share in (0.25, 0.5, 1.0):
-        found = degraded(whole, "hide", share, 1)
+        found = perturbed(whole, "hide", share, 1)
         cells = (found == mean).all(-1).reshape(CELLS, 2, CELLS, 2).all((1, 3))
         assert cells.sum() == round(share * CELLS * CELLS)
         assert (cells | ~before).all()
@@ -99,7 +99,7 @@ def test_hidden_cells_are_as_many_as_said_and_stay_hidden():
 
 def test_the_centre_is_a_square_in_the_middle():
     whole = picture()
-    found = degraded(whole, "centre", 0.5)
+    found = perturbed(whole, "centre", 0.5)
     changed = np.zeros((SIDE, SIDE), bool)
     changed[8:24, 8:24] = True
     np.testing.assert_array_equal(found[~changed], whole[~changed])
@@ -108,61 +108,61 @@ def test_the_centre_is_a_square_in_the_middle():
 
 def test_blur_takes_texture_and_edges_leave_outlines():
     checks = (np.indices((SIDE, SIDE)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, 2)
-    assert np.abs(degraded(checks, "blur", 4).astype(float) - 127.5).max() < 2
+    assert np.abs(perturbed(checks, "blur", 4).astype(float) - 127.5).max() < 2
     two = np.zeros((SIDE, SIDE, 3), np.uint8)
     two[:, SIDE // 2 :] = (200, 100, 50)
-    outline = degraded(two, "edges", 1.0)
+    outline = perturbed(two, "edges", 1.0)
     assert (outline[:, [15, 16]] == 255).all() and (outline[:, :14] == 0).all() and (outline[:, 18:] == 0).all()
-    np.testing.assert_array_equal(degraded(two, "edges", 0.5)[0, -1], (100, 50, 25))
+    np.testing.assert_array_equal(perturbed(two, "edges", 0.5)[0, -1], (100, 50, 25))
     for kind, level in (("blur", -1), ("edges", 1.5), ("hide", -0.1), ("noise", 1)):
         with pytest.raises(ValueError, match="not"):
-            degraded(two, kind, level)
+            perturbed(two, kind, level)
 
 
 @pytest.mark.parametrize("kind", ["hide", "blur"])
 def test_values_are_those_of_the_network_itself(kind: str):
     subject, whole = cnn(), picture()
     told = []
-    found = stress_curve(subject, whole, kind, orders=2, progress=lambda done, of: told.append((done, of)))
+    found = perturbation_curve(subject, whole, kind, orders=2, progress=lambda done, of: told.append((done, of)))
     orders = 2 if kind == "hide" else 1
     for index, level in enumerate(found.levels):
         expected = []
         for seed in range(orders):
-            pixels = (degraded(whole, kind, level, seed) / 255 - np.array(MEAN)) / np.array(STD)
+            pixels = (perturbed(whole, kind, level, seed) / 255 - np.array(MEAN)) / np.array(STD)
             with torch.no_grad():
                 logits = subject.module(torch.from_numpy(pixels).float().permute(2, 0, 1)[None])
             expected.append(float(logits.softmax(-1)[0, found.target]))
         assert found.values[index] == pytest.approx(np.mean(expected), abs=1e-5)
         assert (found.low[index], found.high[index]) == pytest.approx((min(expected), max(expected)), abs=1e-5)
-        np.testing.assert_array_equal(found.pictures[index], degraded(whole, kind, level, 0))
+        np.testing.assert_array_equal(found.pictures[index], perturbed(whole, kind, level, 0))
     assert told[-1] == (1 + orders * (len(found.levels) - 1),) * 2, "the picture as it is once"
 
 
 def test_a_transformer_without_positions_does_not_notice_a_shuffle_and_a_convolution_does():
     whole = picture()
-    flat = stress_curve(vit(torch.float64), whole, "shuffle", levels=(1, 2, 4))
+    flat = perturbation_curve(vit(torch.float64), whole, "shuffle", levels=(1, 2, 4))
     assert np.ptp(flat.values) < 1e-6 and np.abs(flat.high - flat.low).max() < 1e-6  # probabilities are read in float32
-    noticed = stress_curve(cnn(torch.float64), whole, "shuffle", levels=(1, 2, 4))
+    noticed = perturbation_curve(cnn(torch.float64), whole, "shuffle", levels=(1, 2, 4))
     assert np.ptp(noticed.values) > 1e-5
 
 
 def test_the_target_may_be_chosen_and_must_exist():
     subject, whole = cnn(), picture()
-    own = stress_curve(subject, whole, "centre", levels=(0, 0.5)).target
-    assert stress_curve(subject, whole, "centre", target=(own + 1) % 5, levels=(0,)).target == (own + 1) % 5
+    own = perturbation_curve(subject, whole, "centre", levels=(0, 0.5)).target
+    assert perturbation_curve(subject, whole, "centre", target=(own + 1) % 5, levels=(0,)).target == (own + 1) % 5
     with pytest.raises(IndexError, match="output 5 does not exist"):
-        stress_curve(subject, whole, "centre", target=5, levels=(0,))
+        perturbation_curve(subject, whole, "centre", target=5, levels=(0,))
 
 
 @pytest.mark.parametrize("fit", [0, 3, 100])
 def test_a_pass_takes_as_many_pictures_as_half_of_the_memory_holds(fit: int, monkeypatch: pytest.MonkeyPatch):
     subject, whole = vit(), picture()
-    plain = stress_curve(subject, whole, "centre")
+    plain = perturbation_curve(subject, whole, "centre")
     peak = cost.pass_cost(subject.module, (SIDE, SIDE)).peak
     monkeypatch.setattr(cost, "free_memory", lambda device: int(2.1 * fit * peak))
     batches: list[int] = []
     subject.module.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
-    found = stress_curve(subject, whole, "centre")
+    found = perturbation_curve(subject, whole, "centre")
     assert batches == {0: [1] * 10, 3: [3, 3, 3, 1], 100: [8, 2]}[fit]
     np.testing.assert_allclose(found.values, plain.values, atol=1e-6)
 
@@ -171,4 +171,4 @@ def test_a_model_without_a_classifier_is_refused():
     torch.manual_seed(0)
     module = timm.create_model("vit_tiny_patch16_224", img_size=SIDE, depth=1, embed_dim=24, num_heads=2, num_classes=0)
     with pytest.raises(UnsupportedError, match="no classifier"):
-        stress_curve(network(module), picture(), "blur")
+        perturbation_curve(network(module), picture(), "blur")

@@ -1,7 +1,7 @@
-"""Predictions for a picture that is degraded in steps: patches shuffled or hidden, the centre masked, texture or shape removed.
+"""Predictions for a picture perturbed in steps: patches shuffled or hidden, the centre masked, texture or shape removed.
 
 Shuffling: Naseer et al. 2021 (arXiv 2105.10497), Zhang and Zhu 2019 (arXiv 1905.09797). Texture against shape: Geirhos et al.
-2019 (arXiv 1811.12231). The degraded pictures are out of the training distribution: a curve compares networks on one picture,
+2019 (arXiv 1811.12231). The perturbed pictures are out of the training distribution: a curve compares networks on one picture,
 and does not measure their accuracy on such photographs.
 """
 
@@ -38,14 +38,14 @@ BATCH = 8  # most pictures in one pass
 
 
 @dataclass(frozen=True, eq=False)
-class StressCurve:
-    """The target's probability at every level of one kind of degradation.
+class PerturbationCurve:
+    """The target's probability at every level of one kind of perturbation.
 
     Attributes:
         kind: A key of `KINDS`.
-        levels: (levels,) float64, from the unchanged picture to the most degraded.
+        levels: (levels,) float64, from the unchanged picture to the most perturbed.
         values: (levels,) float64: the probability of the target (for regression the output), the mean over random orders if the
-            degradation is random.
+            perturbation is random.
         low, high: (levels,) minimum and maximum over random orders.
         pictures: (levels, height, width, 3) uint8: the inputs of the first random order.
         target: Number of the output.
@@ -60,7 +60,7 @@ class StressCurve:
     target: int
 
 
-def usual_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
+def default_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
     """The default levels for a picture of (height, width) pixels.
 
     For "shuffle", grids up to 16 with at least one pixel for each piece.
@@ -76,8 +76,8 @@ def usual_levels(kind: str, size: tuple[int, int]) -> tuple[float, ...]:
     raise ValueError(f"a kind is one of {', '.join(KINDS)}, not {kind!r}")
 
 
-def degraded(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.ndarray:
-    """A copy of a picture with one kind of degradation; at the first level it is equal to the picture.
+def perturbed(picture: np.ndarray, kind: str, level: float, seed: int = 0) -> np.ndarray:
+    """A copy of a picture with one kind of perturbation; at the first level it is equal to the picture.
 
     Args:
         picture: (height, width, 3) uint8, the network's input before normalisation.
@@ -158,7 +158,7 @@ def _edges(picture: np.ndarray) -> np.ndarray:
     return size * (255 / max(float(size.max()), 1e-9))
 
 
-def stress_curve(
+def perturbation_curve(
     model: LoadedNetwork,
     picture: np.ndarray,
     kind: str,
@@ -166,25 +166,25 @@ def stress_curve(
     levels: Sequence[float] = (),
     orders: int = 3,
     progress: Progress | None = None,
-) -> StressCurve:
-    """The target's probability at every level of degradation.
+) -> PerturbationCurve:
+    """The target's probability at every level of perturbation.
 
     Args:
         model: A Vision Transformer or a convolutional network.
         picture: (height, width, 3) uint8, the network's input before normalisation (`Prepared.shown`).
         kind: A key of `KINDS`.
         target: Number of the output; by default the prediction for the unchanged picture.
-        levels: By default `usual_levels`.
-        orders: Random orders for each level, if the degradation is random.
+        levels: By default `default_levels`.
+        orders: Random orders for each level, if the perturbation is random.
         progress: Called with (pictures done, pictures in all); an exception that it raises stops the work.
 
     Raises:
         UnsupportedError: For a model without a classifier.
-        ValueError: As `degraded`.
+        ValueError: As `perturbed`.
         IndexError: For an output that does not exist.
     """
     size = (picture.shape[0], picture.shape[1])
-    usual = usual_levels(kind, size)
+    usual = default_levels(kind, size)
     asked = tuple(levels) or usual
     seeds = range(orders if kind in RANDOM else 1)
     kind_of_output = _kind(model)
@@ -195,7 +195,7 @@ def stress_curve(
     with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
         together = pictures_at_once(model.module, size, BATCH)
         for start in range(0, len(given), together):
-            some = [degraded(picture, kind, *each) for each in given[start : start + together]]
+            some = [perturbed(picture, kind, *each) for each in given[start : start + together]]
             batch = torch.stack([model_input(model, each) for each in some])
             rows.append(kind_of_output.read(run(model.module, batch, kind_of_output).logits).double().cpu())
             if progress:
@@ -203,13 +203,13 @@ def stress_curve(
     values = torch.cat(rows).numpy()  # (pictures, outputs)
     index = int(values[0].argmax()) if target is None else checked_index(target, values.shape[1], "output")
     curves = values[places, index].reshape(len(seeds), len(asked))  # (orders, levels)
-    return StressCurve(
+    return PerturbationCurve(
         kind,
         np.array(asked, np.float64),
         curves.mean(0),
         curves.min(0),
         curves.max(0),
-        np.stack([degraded(picture, kind, level) for level in asked]),
+        np.stack([perturbed(picture, kind, level) for level in asked]),
         index,
     )
 

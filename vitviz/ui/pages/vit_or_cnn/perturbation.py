@@ -1,12 +1,12 @@
-"""How the predictions change as the photograph is damaged step by step: shuffled, hidden, masked, blurred, drawn as edges."""
+"""How the predictions change as the photograph is perturbed step by step: shuffled, hidden, masked, blurred, drawn as edges."""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 
-from vitviz.analysis.stress import RANDOM, StressCurve, stress_curve, usual_levels
-from vitviz.figures.networks import stress_figure
+from vitviz.analysis.perturbation import RANDOM, PerturbationCurve, default_levels, perturbation_curve
+from vitviz.figures.networks import perturbation_figure
 from vitviz.ui import state
 from vitviz.ui.components.networks import Axes, NetworkSide, NetworkStep, pictures_payload, show_networks
 from vitviz.ui.controls import figure
@@ -19,7 +19,7 @@ from vitviz.ui.pages.vit_or_cnn.networks import ComparedNetwork, followed, outpu
 ORDERS = {"shuffle": 2, "hide": 3}  # random orders for each level: some thirty passes of either kind
 
 
-def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwork, StressCurve]:
+def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwork, PerturbationCurve]:
     """A curve for each network with a classifier.
 
     Raises:
@@ -29,28 +29,28 @@ def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwor
     return {network: _curve(network, target) for network, target in targets if target is not None}
 
 
-def _curve(network: ComparedNetwork, target: int) -> StressCurve:
-    kind, picture = chosen_damage(), np.asarray(network.shown)
+def _curve(network: ComparedNetwork, target: int) -> PerturbationCurve:
+    kind, picture = chosen_perturbation(), np.asarray(network.shown)
     orders = ORDERS.get(kind, 1)
-    passes = 1.0 * orders * len(usual_levels(kind, picture.shape[:2]))
+    passes = 1.0 * orders * len(default_levels(kind, picture.shape[:2]))
     return network.ask(
-        "stress",
-        lambda model, progress: stress_curve(model, picture, kind, target, orders=orders, progress=progress),
-        words.WAIT_STRESS.format(network=network.title),
+        "perturbation",
+        lambda model, progress: perturbation_curve(model, picture, kind, target, orders=orders, progress=progress),
+        words.WAIT_PERTURBATION.format(network=network.title),
         passes,
-        about=words.DAMAGES[kind],
+        about=words.PERTURBATIONS[kind],
         kind=kind,
         target=target,
     )
 
 
-def chosen_damage() -> str:
-    """The kind of damage that the page shows: a key of `words.DAMAGES`."""
-    return str(state.value_of("damage"))
+def chosen_perturbation() -> str:
+    """The kind of perturbation that the page shows: a key of `words.PERTURBATIONS`."""
+    return str(state.value_of("perturbation"))
 
 
 def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """The damaged photograph as the input of each network, and a curve for each."""
+    """The perturbed photograph as the input of each network, and a curve for each."""
     its.say("")  # the figure says it, step by step
     curves = curves_of(vit, cnn)
     levels = sorted({float(level) for curve in curves.values() for level in curve.levels})
@@ -73,20 +73,28 @@ def show(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
     shares = all(network.kind.is_probability for network in curves)
     top = 1.0 if shares else max(float(curve.high.max()) for curve in curves.values())
     axes = Axes(
-        words.LEVELS[chosen_damage()],
+        words.LEVELS[chosen_perturbation()],
         words.PROBABILITY if shares else words.NUMBER,
         top,
         [(value, f"{value:.0%}" if shares else f"{value:.1f}") for value in np.linspace(0, top, 5)],
         [(level, _tick(level)) for level in levels[:: max(1, len(levels) // 5)]],
     )
-    question = "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + chosen_damage()
+    question = (
+        "|".join(f"{network.context.key}|{curve.target}" for network, curve in curves.items()) + chosen_perturbation()
+    )
     show_networks(
-        "networks", question, sides, steps, axes, alt=comparison(curves) or words.DAMAGES[chosen_damage()], smooth=False
+        "networks",
+        question,
+        sides,
+        steps,
+        axes,
+        alt=comparison(curves) or words.PERTURBATIONS[chosen_perturbation()],
+        smooth=False,
     )
 
 
-def _side(network: ComparedNetwork, curve: StressCurve, label: str) -> NetworkSide:
-    url = network.context.offer("damaged pictures", lambda: pictures_payload(curve.pictures), kind=curve.kind)
+def _side(network: ComparedNetwork, curve: PerturbationCurve, label: str) -> NetworkSide:
+    url = network.context.offer("perturbed pictures", lambda: pictures_payload(curve.pictures), kind=curve.kind)
     values = [network.kind.text(float(value)) for value in curve.values]
     return NetworkSide(
         title=network.title,
@@ -98,15 +106,15 @@ def _side(network: ComparedNetwork, curve: StressCurve, label: str) -> NetworkSi
         values=curve.values.tolist(),
         band=(curve.low.tolist(), curve.high.tolist()) if curve.kind in RANDOM else None,
         ratio=network.shown.width / network.shown.height,
-        alt=words.DAMAGES[curve.kind],
+        alt=words.PERTURBATIONS[curve.kind],
     )
 
 
 def _level(level: float, vit: ComparedNetwork) -> str:
-    """One level of the damage in words."""
-    kind = chosen_damage()
+    """One level of the perturbation in words."""
+    kind = chosen_perturbation()
     if level == (1 if kind == "shuffle" else 0):
-        return words.UNDAMAGED
+        return words.UNPERTURBED
     said = words.LEVEL_WORDS[kind].format(count=round(level), share=f"{level:.0%}")
     if kind != "shuffle":
         return said
@@ -115,10 +123,10 @@ def _level(level: float, vit: ComparedNetwork) -> str:
 
 
 def _tick(level: float) -> str:
-    return f"{level:g}" if chosen_damage() in ("shuffle", "blur") else f"{level:.0%}"
+    return f"{level:g}" if chosen_perturbation() in ("shuffle", "blur") else f"{level:.0%}"
 
 
-def comparison(curves: dict[ComparedNetwork, StressCurve]) -> str:
+def comparison(curves: dict[ComparedNetwork, PerturbationCurve]) -> str:
     """A sentence on which network keeps more of its probability on this photograph, over the levels that both share.
 
     Empty where there are none, and for outputs that are no probabilities: whose shares are not defined.
@@ -133,44 +141,44 @@ def comparison(curves: dict[ComparedNetwork, StressCurve]) -> str:
         float(curve.values[np.isin(curve.levels, both)].mean() / max(curve.values[0], 1e-9))
         for curve in (first, second)
     )
-    claim = words.CLAIMED.get(chosen_damage())
+    claim = words.CLAIMED.get(chosen_perturbation())
     kept = words.HERE_VIT if one > two else words.HERE_CNN
     against = claim is not None and one <= two
     return (words.HERE_AGAINST if against else kept).format(vit=f"{one:.0%}", cnn=f"{two:.0%}")
 
 
 def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:
-    """Published findings on this damage, those of these two networks, and the curves as a figure with exports."""
+    """Published findings on this perturbation, those of these two networks, and the curves as a figure with exports."""
     curves, context = curves_of(vit, cnn), vit.context
-    claim = words.CLAIMED.get(chosen_damage())
+    claim = words.CLAIMED.get(chosen_perturbation())
     sentence(claim if claim is not None else words.NOT_CLAIMED)
     if said := comparison(curves):
         sentence(said)
     figure.exports(
         context,
-        "stress",
-        lambda: stress_figure(
+        "perturbation",
+        lambda: perturbation_figure(
             {network.title: curve for network, curve in curves.items()},
             {network.title: network.name_of(curve.target) for network, curve in curves.items()},
-            context.subject.provenance("damaged photograph"),
+            context.subject.provenance("perturbed photograph"),
             theme=context.theme,
             cut=python_crop(vit, cnn),
-            orders=ORDERS.get(chosen_damage(), 1),
+            orders=ORDERS.get(chosen_perturbation(), 1),
         ),
         label=words.CURVES,
         cnn=cnn.context.key,
-        kind=chosen_damage(),
+        kind=chosen_perturbation(),
         targets=tuple(curve.target for curve in curves.values()),
     )
 
 
 def choose() -> None:
-    """The choice of the damage."""
+    """The choice of the perturbation."""
     st.selectbox(
-        words.DAMAGE,
-        list(words.DAMAGES),
-        format_func=named(words.DAMAGES),
-        help=words.DAMAGE_HELP,
+        words.PERTURBATION,
+        list(words.PERTURBATIONS),
+        format_func=named(words.PERTURBATIONS),
+        help=words.PERTURBATION_HELP,
         width=160,
-        **state.bound("damage"),
+        **state.bound("perturbation"),
     )
