@@ -21,7 +21,7 @@ from vitviz.errors import UnsupportedError
 from vitviz.models import embedded
 from vitviz.samples import load_sample
 from vitviz.tracing import trace_input
-from vitviz.ui.components.journey import Act, JourneyView, SentPhotograph
+from vitviz.ui.components.journey import Action, JourneyView, SentPhotograph
 from vitviz.ui.compute import services
 from vitviz.ui.pages.patches import text as patches
 from vitviz.ui.pages.registry import pages
@@ -348,15 +348,15 @@ def test_another_photograph_is_shown_whole(app):
     assert shown.parameters == {"image": "coffee", "what": "heads_zero_0x1"}
     shown = upload(app("start", what=link), jpeg(6))
     assert not shown.wrong and journey_of(shown)["mask"] == [] and journey_of(shown)["own"]
-    for act in (Act("image", "coffee"), Act("upload", upload=SentPhotograph("holiday.jpg", jpeg(6), None))):
+    for action in (Action("image", "coffee"), Action("upload", upload=SentPhotograph("holiday.jpg", jpeg(6), None))):
         changed = Mock()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(start.state, "value_of", lambda name: link)
             patch.setattr(start.state, "take_reports", lambda: None)
             patch.setattr(start.state, "change", changed)
             patch.setattr(start.images, "keep_upload", lambda *_, **__: True)
-            start.act(act)
-        changed.assert_called_once_with(what="heads_zero_0x1", image=act.name or "upload")
+            start.act(action)
+        changed.assert_called_once_with(what="heads_zero_0x1", image=action.name or "upload")
 
 
 def test_hiding_is_answered_where_layers_cannot_be_read(app, monkeypatch):
