@@ -61,6 +61,7 @@ CSS = """
 /* Streamlit's accent on its own tint has 3.7:1: frame and tint say what is chosen. A link is a target of 24 pixels. */
 button[data-selected="true"]:is([data-variant="segmented_control"], [data-variant="pills"]) p { color: var(--vv-ink, #22252b); }
 [data-testid="stPageLink-NavLink"] { min-height: 24px; }
+[data-testid="stSidebarUserContent"] .stElementContainer:has(> [data-testid="stPageLink"]) { margin: -0.25rem 0; }
 /* Small print in Streamlit's grey has a contrast of 4.2:1. */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] :is(p, li, abbr) { color: inherit; }
 [data-testid="stCaptionContainer"] { opacity: 0.8; }
