@@ -62,7 +62,7 @@ def share():
 def test_paint_read_reload_undo(tab, share):
     shown = tab("what_if?answer=shown")
     shown.expect(shown.page.locator("[data-testid=stMetricValue]").first).to_have_text(share(""))
-    shown.expect(shown.page.locator("[data-testid=stMetricDelta]")).to_contain_text("0.0")
+    shown.expect(shown.page.locator("[data-testid=stMetricDelta]")).to_contain_text(words.UNCHANGED)
     watched = [shown.page.locator(each).first for each in (".heatmap canvas.main", "[data-testid=stMetric]", "table")]
     before = [each.bounding_box() for each in watched]
 

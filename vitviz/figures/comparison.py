@@ -187,7 +187,7 @@ def scenes_figure(
         height: pixels of the curves
     """
     found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
-    itself, control = "itself", "other patches there"
+    itself, control = "itself", "others"
     x = np.arange(len(found.itself))
     lowest = float(min(found.itself.min(), found.other_low.min()))
     drawing = draw_curve(

@@ -29,6 +29,7 @@ from vitviz.ui.pages.vit_or_cnn import networks, perturbation, reach
 from vitviz.ui.pages.vit_or_cnn import text as words
 from vitviz.ui.server import route
 from vitviz.ui.server.payloads import unpack
+from vitviz.ui.text import common
 
 PAGE = "vit_or_cnn"
 VIT_TITLE, CNN_TITLE = words.VIT.format(name=words.EMBEDDED_VIT), words.CNN.format(name=words.EMBEDDED_CNN)
@@ -159,7 +160,7 @@ def test_the_answers_hide_until_they_are_asked_for(app):
         words.ITS_ANSWER,
         words.VITS_ANSWER,
     ]
-    shown.at.button(key="show both answers").click().run()
+    next(button for button in shown.at.button if button.label == common.SHOW_ANSWER).click().run()
     assert not shown.wrong and shown.parameters["answer"] == "shown" and "Both say **motorbike**" in shown.text
 
 

@@ -100,7 +100,8 @@ class Board extends View {
     this.scroller.style.marginLeft = `${-aside}px`;
     const left = this.size.margin - aside;
     // Aligned with the maps, as far as they are seen.
-    Object.assign(this.scale.style, { marginLeft: `${left}px`, maxWidth: `${Math.min(this.width, this.size.width - BOARD.GAP - aside) - left}px` });
+    this.scale.style.marginLeft = `${left}px`;
+    this.scale.style.setProperty("--maps", `${Math.min(this.width, this.size.width - BOARD.GAP - aside) - left}px`);
     const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
     if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
     this.scrolled = true; // to where it was scrolled before, once

@@ -11,6 +11,7 @@ import { LineChart } from "../render/lines.js";
 
 const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
 const GAP = 24;
+const CHART = 0.9; // of a picture's width, the chart beside two
 const SMALLEST = 120; // CSS pixels of a picture's height
 const AROUND = 340; // CSS pixels of a window that the page needs above and below the pictures
 const FIELD_MS = 400; // from one step to the next
@@ -97,7 +98,7 @@ class Networks extends View {
     const count = this.shown.sides.length;
     this.root.classList.toggle("narrow", narrow);
     const tallest = Math.max(SMALLEST, windowHeight + spare - AROUND);
-    const available = narrow ? (width - GAP * (count - 1)) / count : (width - GAP * count) / (count + 1.15);
+    const available = narrow ? (width - GAP * (count - 1)) / count : (width - GAP * count) / (count + CHART);
     const ratios = this.shown.data.sides.map(({ ratio }) => ratio);
     const height = Math.floor(Math.min(tallest, ...ratios.map((ratio) => available / ratio)));
     this.sides.forEach(({ node, canvas, caption }, i) => {

@@ -37,6 +37,7 @@ class Picture extends View {
     this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
     this.base = element("canvas"); // all that lies under the marks; kept while it is the same
     this.painted = ""; // what is on it
+    this.above = element("div", { class: "above" }); // where the numbers of a board stand over its maps
     this.chips = new Chips(words.format("tokens"), { choose: (name) => this.pick(name, 0) });
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout" });
@@ -48,7 +49,7 @@ class Picture extends View {
     const [picture, map] = ["blend_picture", "blend_map"].map((name) => element("span", { text: words.format(name) }));
     this.blending = element("label", { class: "blend" }, picture, this.slider, map);
     this.foot = element("div", { class: "foot" }, this.readout, this.blending);
-    const parts = [this.chips.node, this.status.node, this.canvas, this.scale, this.foot, this.announcer.node];
+    const parts = [this.chips.node, this.status.node, this.above, this.canvas, this.scale, this.foot, this.announcer.node];
     this.painter = new MapPainter();
     return element("div", { class: "heatmap" }, ...parts);
   }
@@ -86,6 +87,8 @@ class Picture extends View {
     this.root.classList.toggle("painting", data.paint !== null);
     this.blending.hidden = !data.heat || data.plain || data.one_of_many;
     this.root.classList.toggle("many", shares(data));
+    setText(this.above, data.above);
+    this.above.hidden = !data.above;
     this.paintChips();
     const { accent, onAccent, paper } = this.host.theme();
     this.root.style.setProperty("--on-accent", onAccent);
@@ -134,7 +137,7 @@ class Picture extends View {
     const width = Math.round(Math.min(this.width, widest, tallest * ratio));
     const height = Math.round(width / ratio);
     const resized = sizeCanvas(this.canvas, width, height);
-    for (const node of [this.scale, this.foot]) node.style.maxWidth = `${width}px`; // aligned with the map
+    for (const node of [this.above, this.scale, this.foot]) node.style.maxWidth = `${width}px`; // aligned with the map
     if (!this.shown) return this.clear();
     const wanted = [this.canvas.width, this.canvas.height, this.blend, this.colours.paper].join();
     const all = resized || this.painted !== wanted;

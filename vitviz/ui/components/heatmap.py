@@ -88,11 +88,13 @@ class PictureSize:
             the row of controls below; where not given, as much as one picture at the top of a page leaves.
         widest: CSS pixels.
         stacked: how many pictures share that height, one above the other.
+        above: words over the picture, in the height of a board's numbers, so that it shares an edge with a board beside it.
     """
 
     around: int | None = None
     widest: int = 1200
     stacked: int = 1
+    above: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,7 @@ def show_picture(
         counted = ends.counting(values if among is None else values[among])
         url = context.offer(f"heat {key}", lambda: pack({"values": np.asarray(values, np.float32)}), **dict(params))
         # Beside others it has one line: that values lie beyond its ends stands on the bar in any case.
-        said = re.split("[,:;]", counted.label)[0] if one_of_many else counted.label
+        said = re.split("[,:;]", counted.label)[0] if one_of_many or link else counted.label
         heat = {"url": url, **scale_message(ends, f"{heatmap.label} · {said}" if captioned else "", counted)}
 
     if heat is not None and not captioned:
@@ -220,6 +222,7 @@ def show_picture(
         "widest": size.widest,
         "around": size.around or (AROUND_MAP if heat or bar else AROUND_PICTURE),
         "stacked": size.stacked,
+        "above": size.above,
         "link": link,
         "one_of_many": one_of_many,
         "chosen": chosen,
@@ -246,7 +249,7 @@ def _room(data: dict[str, Any]) -> str:
     """CSS of the space that a picture takes, as `frontend/views/picture.js` sizes it: the canvas, and what stands around it."""
     scale = data["heat"] or data["bar"]
     shares = data["one_of_many"] and scale and scale["caption"]  # the reading takes the place of the words
-    around = 25 * (not shares) + 35 * bool(data["prefix"])  # CSS pixels
+    around = 25 * (not shares) + 35 * bool(data["prefix"]) + NUMBER_HEIGHT * bool(data["above"])  # CSS pixels
     if scale:
         around += 53 if scale["caption"] else 37
     ratio, tallest = data["ratio"], f"max(240px, 100svh - {data['around']}px)"
@@ -256,7 +259,7 @@ def _room(data: dict[str, Any]) -> str:
     if data["paint"]:
         broken = f"min(25px, {on_phone})"
     elif data["heat"] and not data["one_of_many"] and not data["plain"]:
-        broken = "max(0px, 300px - 100%)"
+        broken = "max(0px, min(70px, 300px - 100%))"
     else:
         broken = "0px"
     width = f"min(100%, {data['widest']}px, {high} * {ratio})"

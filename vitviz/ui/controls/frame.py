@@ -21,6 +21,10 @@ from vitviz.ui.text import common as words
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import true_of
 
+SIDE_BY_SIDE = (
+    "side-by-side"  # key of a container whose columns stay beside each other on a phone, as `shell.styles` says
+)
+
 
 class Frame:
     """The places of a page, which keep their order: a figure may be drawn after the controls under it were read.

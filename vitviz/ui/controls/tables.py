@@ -25,6 +25,9 @@ STYLE = """<style>
 .vv-numbers tbody th { font-weight: 400; }
 .vv-numbers tr.strong > * { font-weight: 700; }
 .vv-numbers tr.total > * { font-weight: 700; border-top: 1px solid color-mix(in srgb, currentColor 40%, transparent); }
+.vv-numbers table.vv-facts { margin-top: 1rem; }
+.vv-facts tbody :is(th, td) { text-align: left; vertical-align: top; }
+.vv-facts td { overflow-wrap: anywhere; white-space: normal; }
 .vv-numbers td.bar { padding: 0.2rem 0; min-width: 5.5rem; position: relative; }
 .vv-numbers td.bar i {
   position: absolute; top: 0.3rem; bottom: 0.3rem; left: calc(100% * var(--from)); width: calc(100% * var(--v));
@@ -34,9 +37,13 @@ STYLE = """<style>
   .vv-numbers table { font-size: 0.875rem; }
   .vv-numbers th, .vv-numbers td { padding: 0.12rem 0.28rem; }
   .vv-numbers td.bar { min-width: 2.5rem; }
+  .vv-numbers tbody th { white-space: normal; }
 }
 .vv-numbers td.signed { --axis: color-mix(in srgb, currentColor 35%, transparent);
   background: linear-gradient(var(--axis), var(--axis)) center / 1px 100% no-repeat; }
+.vv-numbers table.vv-pairs { font-size: 0.875rem; }
+.vv-pairs td { background: color-mix(in srgb, currentColor calc(22% * var(--v, 0)), transparent); }
+.vv-pairs tbody > tr > * { padding: 0.55rem 0.5rem; }
 .vv-vector { display: flex; height: 3rem; align-items: stretch; max-width: 40rem; margin: 0.1rem 0 0.3rem;
   --line: color-mix(in srgb, currentColor 35%, transparent);
   background: linear-gradient(var(--line), var(--line)) center / 100% 1px no-repeat; }
@@ -96,6 +103,31 @@ def numbers(columns: Sequence[Column], *, strong: Collection[int] = (), total: i
         body.append(f'<tr class="{kind}">{"".join(cells)}</tr>')
     rows = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return f'<div class="vv-numbers" tabindex="0">{rows}</div>'  # scrolled with keys where a phone is narrower
+
+
+def matrix(names: Sequence[str], values: np.ndarray) -> str:
+    """HTML of a symmetric matrix (names, names) of correlations: below its diagonal, the larger the darker.
+
+    Columns have the numbers of the rows as headings, because names would be wider than the page.
+    """
+    head = "".join(
+        f'<th scope="col"><abbr title="{escape(name)}">{at}</abbr></th>' for at, name in enumerate(names[:-1], 1)
+    )
+    body = []
+    for row, name in enumerate(names):
+        cells = [
+            f'<td style="--v:{max(0.0, value):.2f}">{figures(value, 2)}</td>' for value in values[row, :row].tolist()
+        ]
+        empty = "<td></td>" * (len(names) - 1 - row)
+        body.append(f'<tr><th scope="row">{row + 1} {escape(name)}</th>{"".join(cells)}{empty}</tr>')
+    rows = f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="vv-numbers" tabindex="0"><table class="vv-pairs">{rows}</table></div>'
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> str:
+    """HTML of a table of names with a text each."""
+    body = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>' for name, text in rows)
+    return f'<div class="vv-numbers" tabindex="0"><table class="vv-facts"><tbody>{body}</tbody></table></div>'
 
 
 def vector(values: np.ndarray, alt: str, chosen: int | None = None) -> str:

@@ -105,13 +105,13 @@ class ExplainedTarget:
         """
         context, shared = self.context, SharedPasses()
         heavy = consent.operations(context.model, passes) > HEAVY_OPERATIONS
-        if context.key.derive(what, target=self.target, **params) not in services.queue().results:
+        if not self.answered(what, **params):
             consent.require_passes(context.model, passes, note)
             shared = self._shared
 
         name = ModelName.of(context.model) if heavy and task and services.pool() else None
 
-        def answered(progress: JobProgress) -> T:
+        def answer(progress: JobProgress) -> T:
             if name and task and (pool := services.pool()):
                 found, made = pool.run(name, task, context.trace.input, self.target, shared.made, progress)
                 shared.made.update(made)
@@ -123,7 +123,11 @@ class ExplainedTarget:
                 shared.made.update(question.passes)
                 services.queue().results.measure(self._key)
 
-        return context.ask(what, answered, note, passes, target=self.target, **params)
+        return context.ask(what, answer, note, passes, target=self.target, **params)
+
+    def answered(self, what: str, **params: Hashable) -> bool:
+        """Whether `ask` has the answer at once."""
+        return self.context.key.derive(what, target=self.target, **params) in services.queue().results
 
     def _question(self, shared: SharedPasses, model: Model) -> Question:
         question = Question(model, self.context.trace.input, self.target)

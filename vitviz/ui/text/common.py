@@ -210,7 +210,7 @@ TILE_SCALE_OF = instruction({"own": "own scales", "shared": "one scale"})
 TILE_SCALE_HELP = definition(
     "With its own scale, each map uses all colours. With one scale, colours can be compared between maps."
 )
-OWN_CAPTION = definition("{label}, {scale}; each map has its own scale, so colours cannot be compared between maps")
+OWN_CAPTION = definition("{label}, {scale}; each map has a scale of its own")
 OWN_ENDS = definition(("a map's smallest", "a map's largest"))
 OWN_ENDS_ROBUST = definition(("a map's smallest", "its 99th percentile"))
 SHARED_CAPTION = definition("{label} · {scale}")

@@ -16,7 +16,6 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, robust_or_raw, shared_or_own
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
@@ -25,7 +24,7 @@ from vitviz.ui.text import common
 
 GROUP = "compared maps"
 # CSS pixels of a window's height for what stands around both maps; layer and head are chosen above those of attention.
-AROUND = {"attention": 444, "rollout": 384, "positions": 384}
+AROUND = {"attention": 400, "rollout": 340, "positions": 340}
 POSITION_SCALE = Scale(-1, 1, signed=True)
 
 
@@ -42,14 +41,13 @@ def maps(one: ComparedSide, two: ComparedSide | None) -> None:
             _difference(one, two)
 
 
-def verdict(one: ComparedSide, two: ComparedSide) -> None:
+def verdict(one: ComparedSide, two: ComparedSide) -> str:
     """How well the two agree, in one sentence."""
     if one.heatmap.grid != two.heatmap.grid:
         (a_rows, a_cols), (b_rows, b_cols) = one.heatmap.grid, two.heatmap.grid
-        caption(words.NO_DIFFERENCE, a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
-        return
+        return words.NO_DIFFERENCE.format(a_rows=a_rows, a_cols=a_cols, b_rows=b_rows, b_cols=b_cols)
     agreement = float(rank_agreement({"a": one.heatmap, "b": two.heatmap})[0, 1])
-    st.markdown(words.AGREEMENT_FLAT if isnan(agreement) else agreement_words(agreement))
+    return words.AGREEMENT_FLAT if isnan(agreement) else agreement_words(agreement)
 
 
 def agreement_words(agreement: float) -> str:
@@ -133,6 +131,8 @@ def display(one: ComparedSide, two: ComparedSide) -> None:
 
 def details(one: ComparedSide, two: ComparedSide) -> None:
     """What both maps are, and their exports."""
+    if one.heatmap.grid != two.heatmap.grid:
+        st.caption(words.OTHER_GRID)
     if one.kind in words.KIND_NOTES:
         st.caption(words.KIND_NOTES[one.kind])
     both, asked = (

@@ -13,7 +13,7 @@ from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.frame import Frame, page
+from vitviz.ui.controls.frame import SIDE_BY_SIDE, Frame, page
 from vitviz.ui.controls.pickers import (
     MEAN_OF_HEADS,
     head_of_number,
@@ -41,7 +41,6 @@ def render(context: PageContext) -> None:
 
 # Two maps side by side, with one cursor: in what they differ, and the query of each.
 
-SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 LAYER_WIDTH, HEAD_WIDTH = 108, 148  # CSS pixels
 
 
@@ -69,8 +68,7 @@ def show_maps(context: PageContext, its: Frame) -> None:
         if two is not None:
             maps.display(one, two)
     if two is not None:
-        with its.figure():
-            maps.verdict(one, two)
+        its.say(maps.verdict(one, two))
         with its.details():
             maps.details(one, two)
 

@@ -17,8 +17,7 @@ from vitviz.ui.compute import images
 from vitviz.ui.compute.images import InputImage
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.captions import caption, sentence
-from vitviz.ui.controls.frame import Frame
+from vitviz.ui.controls.frame import SIDE_BY_SIDE, Frame
 from vitviz.ui.controls.pickers import mark, marked_or_middle, named
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import sides
@@ -26,8 +25,7 @@ from vitviz.ui.pages.compare import text as words
 
 # CSS pixels of a window's height for what stands around a scene, and the pixels that the curve beside both is drawn in: it is
 # not shrunk on a projector.
-AROUND, CURVE = 350, (320, 320)
-SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
+AROUND, CURVE = 290, (320, 250)
 
 
 def show(context: PageContext, its: Frame) -> None:
@@ -70,9 +68,9 @@ def show(context: PageContext, its: Frame) -> None:
             with middle:
                 _target(both, scene, paste, name)
             with right:
-                sentence(words.CURVE_TITLE)
+                st.markdown(words.CURVE_TITLE)
                 figure.show(both, "two scenes", curve, exported=False, other=taken.hash, paste=paste)
-        sentence(words.VERDICT, first=found.itself[1], last=found.itself[-1], other=found.other[-1])
+    its.say(words.VERDICT, last=found.itself[-1], other=found.other[-1])
     with its.details():
         figure.exports(both, "two scenes", curve, other=taken.hash, paste=paste)
 
@@ -92,7 +90,6 @@ def _scene(both: PageContext, taken: InputImage) -> Scene:
 def _source(context: PageContext, paste: Paste) -> None:
     row, col = paste.source
     st.markdown(words.FROM_TITLE.format(name=escaped(sides.picture_words(context.selection.image))))
-    caption(words.FROM_HINT)
     show_picture(
         context,
         "from",
@@ -107,7 +104,6 @@ def _source(context: PageContext, paste: Paste) -> None:
 def _target(both: PageContext, scene: Scene, paste: Paste, name: str) -> None:
     row, col = paste.place
     st.markdown(words.INTO_TITLE.format(name=escaped(sides.picture_words(name))))
-    st.caption(words.INTO_HINT)
     show_picture(
         both,
         "into",

@@ -67,7 +67,7 @@ PAGES = {
     "scenes": replace(
         PAGE,
         lead=definition("The same pixels are in two pictures: how similar are their tokens after each layer?"),
-        try_this=instruction("Move a patch of the object onto a background of the same colour.")
+        try_this=instruction("Choose a patch of the object on the left and a place of the same colour on the right.")
         + instruction("Then paste its neighbours too: how many are needed until the curve stays high?"),
         notice=definition(
             "Both tokens come from the same pixels. The curve shows how similar they are after each layer."
@@ -110,8 +110,10 @@ ENDS = instruction("End of scale")
 DIFFERENCE = instruction("A − B")
 DIFFERENCE_HELP = definition("A third map: A minus B, patch by patch.")
 NO_DIFFERENCE = definition(
-    "A has {a_rows} × {a_cols} patches and B has {b_rows} × {b_cols}, so no difference of patches is shown. The cursor marks the same "
-    "place in both. Another input size in the sidebar may give both the same grid."
+    "A has {a_rows} × {a_cols} patches and B has {b_rows} × {b_cols}, so their patches cannot be compared one by one."
+)
+OTHER_GRID = definition(
+    "The cursor marks the same place in both pictures. Another input size in the sidebar may give both the same grid."
 )
 DIFFERENCE_LABEL = definition("A − B, {label}")
 LAYER_OF, HEAD_OF = instruction(("Layer of {side}", "Head of {side}"))
@@ -152,17 +154,14 @@ INTO = instruction("Into this picture")
 BLOCK = instruction("Pasted area")
 BLOCKS = instruction({1: "one patch", 3: "3 × 3", 5: "5 × 5", 7: "7 × 7"})
 BLOCK_HELP = definition("The square of patches around the marked patch that is pasted.")
-FROM_HINT = instruction("Choose the patch to take.")
-INTO_HINT = instruction("Choose where to put it.")
 FROM_TITLE = instruction("**From** · {name}")
 INTO_TITLE = instruction("**Into** · {name}")
 FROM_ALT = definition("The picture that the patch in row {row}, column {col} comes from.")
 INTO_ALT = definition("The other picture with the patch pasted at row {row}, column {col}.")
 SAME_PLACE = instruction("Put it at the same place")
-CURVE_TITLE = instruction("**Similarity of the two tokens, layer by layer**")
+CURVE_TITLE = instruction("**Similarity, layer by layer**")
 VERDICT = computed(
-    "Before the first layer, the two tokens of the same pixels have a cosine similarity of {first:.2f}. After the last layer, it is "
-    "**{last:.2f}**. For the other patches of the second picture, it is {other:.2f} on average.",
+    "Cosine similarity after the last layer: **{last:.2f}** for the same pixels, {other:.2f} for the other patches.",
     _SCENES,
 )
 WAIT = instruction("Running both scenes")

@@ -25,7 +25,7 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import edits, figure, navigation, objects, tables
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.frame import Frame, page
+from vitviz.ui.controls.frame import SIDE_BY_SIDE, Frame, page
 from vitviz.ui.controls.pickers import mark, marked_patch, named
 from vitviz.ui.pages.find import detector
 from vitviz.ui.pages.find import text as words
@@ -35,7 +35,6 @@ WAYS = "ways on with what was found"
 AROUND = 340  # CSS pixels of a window's height for what stands around both pictures
 DRAWN = 2  # pixels of what is drawn for one of the model's input, 224 pixels wide
 LEAST_APART = 0.05  # score under which no object is said to be separate
-SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 LINK = "found and its steps"
 
 Found = tuple[FoundObject, ...]

@@ -20,7 +20,7 @@ from vitviz.glossary import GLOSSARY
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import Query, cell_name, cell_of_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import GridLines, MapNames, MapScales, in_a_row, show_board, show_picture
+from vitviz.ui.components.heatmap import GridLines, MapNames, MapScales, PictureSize, in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure, navigation
 from vitviz.ui.controls.captions import Facts, caption
@@ -132,7 +132,7 @@ def _show_all_layers(context: PageContext, shown: Shown) -> None:
     left, right = st.columns([2, 3])
     with left:
         st.markdown(f"**{words.ASKS}**")
-        _show_query(context, shown)
+        _show_query(context, shown, above="\N{NO-BREAK SPACE}")
     layers = context.traced.trace.all_layers
     robust = context.robust
 
@@ -227,8 +227,8 @@ def _asks_and_looks(its: Frame, context: PageContext, shown: Shown) -> None:
         _where_it_looks(context, shown, "layer")
 
 
-def _show_query(context: PageContext, shown: Shown) -> None:
-    """The photograph with the layer's grid or its windows, on which a patch is chosen."""
+def _show_query(context: PageContext, shown: Shown, above: str = "") -> None:
+    """The photograph with the layer's grid or its windows, on which a patch is chosen. above: as `PictureSize`."""
     grid = shown.layer.query_layout.grid
     labels = labels_of(shown.layer)
     walls = borders(labels) if labels is not None and shown.kind != SPREAD else []
@@ -240,6 +240,7 @@ def _show_query(context: PageContext, shown: Shown) -> None:
         lines=GridLines(grid, 1 if labels is None and max(grid) <= CUTS else 0, walls=walls),
         params=(("layer", shown.index),),
         chosen=shown.query,
+        size=PictureSize(above=above),
         link="layer",
     )
 

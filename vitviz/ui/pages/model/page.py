@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -17,19 +15,14 @@ from vitviz.ui.escape import escaped
 from vitviz.ui.pages.model import text as words
 from vitviz.ui.text import common
 
-ROW = 35  # CSS pixels
-
 
 def render(context: PageContext) -> None:
     model = context.model
     st.header(words.QUESTION, anchor=False)
     parameters = sum(parameter.numel() for parameter in model.module.parameters()) / 1e6
     with st.container(key="figure"):
-        if model.weights == "embedded":
-            digits = st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")
-            config = dict.fromkeys(words.ACCURACY[2:], digits)
-            _table(_accuracy(), column_config=config)
-        _table(_facts(context))
+        accuracy = tables.numbers(_accuracy()) if model.weights == "embedded" else ""
+        tables.show(tables.STYLE + accuracy + tables.facts(_facts(context)))
     st.markdown(
         words.LEAD.format(
             name=escaped(model.name),
@@ -49,15 +42,7 @@ def render(context: PageContext) -> None:
         tables.browse_classes(context, "page")
 
 
-def _table(columns: Mapping[str, Sequence[object]], **look: Any) -> None:
-    """A table whose height is known before the browser has drawn it, so that nothing moves."""
-    rows = len(next(iter(columns.values())))
-    height = ROW * (rows + 1) + 2
-    empty = common.NOTHING
-    st.dataframe(columns, hide_index=True, width="stretch", row_height=ROW, height=height, placeholder=empty, **look)
-
-
-def _facts(context: PageContext) -> dict[str, list[str]]:
+def _facts(context: PageContext) -> list[tuple[str, str]]:
     model, layout = context.model, context.layout
     preprocessing = model.preprocessing
     values = {
@@ -71,7 +56,7 @@ def _facts(context: PageContext) -> dict[str, list[str]]:
             cols=layout.grid[1],
             height=layout.patch_size[0],
             width=layout.patch_size[1],
-            prefix=", ".join(layout.prefix) or words.NO_PREFIX,
+            prefix=", ".join(common.token(name) for name in layout.prefix) or words.NO_PREFIX,
         ),
         "preprocessing": words.PREPROCESSING.format(
             interpolation=preprocessing.interpolation, mean=preprocessing.mean, std=preprocessing.std
@@ -79,19 +64,24 @@ def _facts(context: PageContext) -> dict[str, list[str]]:
         "outputs": words.OUTPUTS.format(count=len(context.traced.trace.logits), nouns=model.output_kind.nouns),
         "hash": model.weights_hash,
     }
-    return {"": list(words.FACTS.values()), " ": [values[name] for name in words.FACTS]}
+    return [(title, values[name]) for name, title in words.FACTS.items()]
 
 
 @st.cache_data(show_spinner=False)
-def _accuracy() -> dict[str, list[object]]:
+def _accuracy() -> list[tables.Column]:
     """How often the embedded model is right, at the size and framing that the app begins with."""
     accuracy = measured()[VIT]["accuracy"]
     first = {name: accuracy[name][0] for name in words.SETS}  # each list begins with that size and framing
-    columns = (
-        [*words.SETS.values()],
-        *([row[key] for row in first.values()] for key in ("images", "top1", "top5")),
-    )
-    return dict(zip(words.ACCURACY, columns, strict=True))
+    images, *shares = ([row[key] for row in first.values()] for key in ("images", "top1", "top5"))
+    name, count, *titles = words.ACCURACY
+    return [
+        tables.Column(name, [*words.SETS.values()]),
+        tables.Column(count, images, decimals=0),
+        *(
+            tables.Column(title, [100 * share for share in of], bars=len(of), longest=100, decimals=1)
+            for title, of in zip(titles, shares, strict=True)
+        ),
+    ]
 
 
 @st.cache_data(show_spinner=False)

@@ -25,14 +25,14 @@ FACTS = instruction(
         "hash": "Weights (sha256)",
     }
 )
-INPUT = computed("{height}x{width} pixels, {framing}", "vitviz.models.model.Model")
+INPUT = computed("{height} × {width} pixels, {framing}", "vitviz.models.model.Model")
 TOKENS = computed(
-    "{rows}x{cols} patches of {height}x{width} pixels; before them: {prefix}", "vitviz.tokens.TokenLayout"
+    "{rows} × {cols} patches of {height} × {width} pixels; before them: {prefix}", "vitviz.tokens.TokenLayout"
 )
 NO_PREFIX = definition("nothing")
 PREPROCESSING = computed("{interpolation}, mean {mean}, standard deviation {std}", "vitviz.models.model.Model")
 OUTPUTS = computed("{count} {nouns}", "vitviz.models.model.Model")
-ACCURACY = definition(("Measured on", "Photographs", "Top-1 accuracy", "Top-5 accuracy"))
+ACCURACY = definition(("Accuracy on", "Photographs", "Top-1, %", "Top-5, %"))
 SETS = definition(
     {
         "everyday": "everyday photographs, kept out of the training",

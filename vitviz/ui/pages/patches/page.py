@@ -65,9 +65,10 @@ def _grid(context: PageContext, row: int, col: int) -> None:
 def _patch(context: PageContext, row: int, col: int) -> None:
     layout, token = context.layout, context.layout.token_at(row, col)
     high, wide = layout.patch_size
-    figure.show(context, "pixels", lambda: _pixels_figure(context, row, col), exported=False, token=token)
     place = {"left": col * wide, "right": (col + 1) * wide - 1, "top": row * high, "bottom": (row + 1) * high - 1}
-    caption(words.PATCH_FACTS, token=token, tokens=layout.num_tokens, **place)
+    with st.container(gap="xxsmall"):  # the caption on a line with what is read in the other picture
+        figure.show(context, "pixels", lambda: _pixels_figure(context, row, col), exported=False, token=token)
+        caption(words.PATCH_FACTS, token=token, tokens=layout.num_tokens, **place)
 
 
 def _pixels_figure(context: PageContext, row: int, col: int) -> Figure:

@@ -17,11 +17,19 @@ from vitviz.figures.embeddings import bias_figure, bias_heads_figure, biases_of,
 from vitviz.heatmap import Heatmap
 from vitviz.tokens import cell_name
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import MapNames, MapScales, in_a_row, show_board, show_picture
+from vitviz.ui.components.heatmap import MapNames, MapScales, PictureSize, in_a_row, show_board, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption
-from vitviz.ui.controls.pickers import choose_layer, choose_one_head, choose_patch, named, shared_or_own, take_query
+from vitviz.ui.controls.pickers import (
+    choose_layer,
+    choose_one_head,
+    choose_patch,
+    head_words,
+    named,
+    shared_or_own,
+    take_query,
+)
 from vitviz.ui.pages.positions import text as words
 
 
@@ -105,9 +113,10 @@ def _displacements(
     heatmap: Heatmap,
     scale: Scale,
     step: tuple[int, int] = (1, 1),
+    above: str = "",
     **params: Hashable,
 ) -> None:
-    """A map over displacements, the query in the middle. step: (down, right) patches in one of them."""
+    """A map over displacements, the query in the middle. step: (down, right) patches in one of them; above: its name."""
     reach = heatmap.grid[0] // 2, heatmap.grid[1] // 2
     down, across = (
         [signed_number(at * by) for at in range(-most, most + 1)] for most, by in zip(reach, step, strict=True)
@@ -121,6 +130,7 @@ def _displacements(
         params=tuple(params.items()),
         marks=[reach],
         places=(down, across),
+        size=PictureSize(above=above),
         plain=True,
         one_of_many=True,
     )
@@ -160,7 +170,7 @@ def show_relative(context: PageContext, its: SectionContainers) -> None:
             values, signed = bias.values[head], straddles(bias.values[head])
             label = words.RELATIVE_OF.format(head=head)
             heatmap, scale = Heatmap(values, label, signed), Scale.of(values, signed=signed)
-            _displacements(context, "relative bias", heatmap, scale, bias.step, **one)
+            _displacements(context, "relative bias", heatmap, scale, bias.step, head_words(head), **one)
     with its.details:
         caption(words.RELATIVE_TEXT)
         figure.exports(context, "relative bias", draw, label=words.RELATIVE_HEAD.format(head=head), **one)

@@ -30,10 +30,9 @@ from vitviz.figures.prediction import curves_figure
 from vitviz.heatmap import Heatmap
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
-from vitviz.ui.components.mounting import reserve
 from vitviz.ui.compute import JobProgress, consent
 from vitviz.ui.compute.heavy import Task
-from vitviz.ui.controls import figure
+from vitviz.ui.controls import figure, tables
 from vitviz.ui.controls.captions import caption
 from vitviz.ui.controls.errors import guarded
 from vitviz.ui.controls.frame import Frame
@@ -46,7 +45,6 @@ from vitviz.ui.text import common
 
 KINDS = ("deletion", "insertion")
 OPPOSED = 0.1  # of a rank correlation: maps whose correlation is smaller in absolute value are called unrelated
-ROW = 35  # CSS pixels of a row of a table, its head among them
 SANITY_EVERY = 3  # layers randomised between two maps
 
 
@@ -56,15 +54,15 @@ def show_trust(its: Frame, explained: ExplainedTarget) -> None:
     later = state.value_of("tested") == "later"
     with its.settings():
         methods.slow_button()
-    with its.controls():
-        if later:
-            st.button(words.TEST, type="primary", on_click=state.change, kwargs={"tested": "now"})
     with its.figure() if later else its.details(), guarded("agreement"):
-        _agreement(explained, found)
+        if said := _agreement(explained, found):
+            its.say(said) if later else caption(said)
     with guarded("test"):
         if later:
             passes = passes_needed(explained.question, found, LEVELS)
-            caption(words.TEST_COST, passes=passes, time=consent.cost_of(explained.context.model, passes))
+            cost = words.TEST_COST.format(passes=passes, time=consent.cost_of(explained.context.model, passes))
+            with its.controls():
+                st.button(words.TEST, type="primary", help=cost, on_click=state.change, kwargs={"tested": "now"})
         else:
             _tested(its, explained, found)
     with its.details(), guarded("sanity"):
@@ -79,7 +77,7 @@ def _tested(its: Frame, explained: ExplainedTarget, found: dict[str, Heatmap]) -
     """
     with its.figure():
         places = [column.empty() for column in st.columns(2)]
-        verdict = st.empty()
+        coarse = st.empty()
     with its.details():
         caption(words.TEST_TEXT)
         table = st.empty()
@@ -96,8 +94,10 @@ def _tested(its: Frame, explained: ExplainedTarget, found: dict[str, Heatmap]) -
         for place, kind in zip(places, KINDS, strict=True):
             name, make, params = _curves(explained, scores, kind, level)
             figure.show_in(place, explained.context, name, make, **params)
-        verdict.markdown(_verdict(explained, scores) if level == len(LEVELS) else words.COARSE)
+        coarse.caption(words.COARSE)  # of the first, until the last is there
         _areas(table, scores)
+    coarse.empty()
+    its.say(_verdict(explained, scores))
     with its.details():
         for kind in KINDS:
             name, make, params = _curves(explained, scores, kind, level)
@@ -149,23 +149,15 @@ def _areas(place: DeltaGenerator, scores: Faithfulness) -> None:
     )
 
 
-def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
+def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> str:
+    """The correlations of all pairs, and where the maps disagree. -> the least alike, in a sentence; empty without a pair."""
     if len(found) < 2:
-        return
+        return ""
     agreement = rank_agreement(found)
-    caption(_least_alike(list(found), agreement))
     left, right = st.columns([3, 2])
     with left:
         st.markdown(f"**{words.AGREEMENT}**")
-        shown = {"": list(found), **{name: agreement[:, i].tolist() for i, name in enumerate(found)}}
-        reserve("agreement", f"height: {ROW * len(shown) + 2}px;")
-        with st.container(key="agreement"):
-            st.dataframe(
-                shown,
-                hide_index=True,
-                column_config={n: st.column_config.NumberColumn(format="%.2f") for n in found},
-                placeholder=common.NOTHING,
-            )
+        tables.show(tables.STYLE + tables.matrix(list(found), agreement))
     with right:
         st.markdown(f"**{words.DISAGREEMENT}**")
         apart = disagreement(found)
@@ -178,9 +170,10 @@ def _agreement(explained: ExplainedTarget, found: dict[str, Heatmap]) -> None:
             heatmap=apart,
             scale=Scale.of(apart.values, low=0.0),
             params=(("target", explained.target), ("methods", tuple(found))),
-            size=PictureSize(around=400),
+            size=PictureSize(around=340),
             one_of_many=True,
         )
+    return _least_alike(list(found), agreement)
 
 
 def _least_alike(names: list[str], agreement: np.ndarray) -> str:

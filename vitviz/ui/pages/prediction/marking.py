@@ -40,7 +40,7 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
     mask = marked(context)
     _marking_controls(its, context, mask)
     with its.figure():
-        left, right = st.columns(2, gap="medium")
+        left, right = st.columns([3, 2], gap="medium")
     with left:
         show_picture(
             context,
@@ -60,8 +60,6 @@ def show_marking(its: Frame, explained: ExplainedTarget) -> None:
             st.info(words.MARK_ALL)
         elif mask.any():
             show_test(its, explained, mask)
-        else:
-            st.caption(words.MARK_NONE)
 
 
 def marked(context: PageContext) -> np.ndarray:
@@ -140,7 +138,8 @@ def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
         "methods": tuple(found),
     }
     figure.show(context, "object", make, exported=False, **params)
-    st.markdown(sentence_of(explained, result))
+    numbers, meaning = sentences_of(explained, result)
+    its.say(meaning)
     shares = sorted(result.shares.items(), key=lambda item: -item[1])
     columns = (
         [name for name, _ in shares],
@@ -151,6 +150,7 @@ def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
     times = st.column_config.NumberColumn(format="%.1f")
     config = dict(zip(words.MARK_SHARES[1:], (share, times), strict=True))
     with its.details():
+        st.markdown(numbers)
         st.dataframe(
             dict(zip(words.MARK_SHARES, columns, strict=True)),
             hide_index=True,
@@ -161,18 +161,9 @@ def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
         figure.exports(context, "object", make, **params)
 
 
-def sentence_of(explained: ExplainedTarget, result: ObjectTest) -> str:
-    """Sentences on the effect of hiding the object and its meaning."""
-    elsewhere = float(result.elsewhere.mean())
+def sentences_of(explained: ExplainedTarget, result: ObjectTest) -> tuple[str, str]:
+    """What the likelihood is with the object hidden and without, and what that means."""
     said = words.MARK_REST if result.compared_with_rest else words.MARK_SENTENCE
-    numbers = said.format(
-        target=escaped(explained.name),
-        before=explained.amount(result.likelihood, 0),
-        after=explained.amount(result.likelihood - result.fall, 0),
-        elsewhere=explained.amount(result.likelihood - elsewhere, 0),
-        draws=len(result.elsewhere),
-        rest=1 - result.area,
-    )
     cheaper = int((result.elsewhere < result.fall).sum())
     if result.fall < 0:
         meaning = words.MARK_RISES
@@ -182,4 +173,13 @@ def sentence_of(explained: ExplainedTarget, result: ObjectTest) -> str:
         meaning = words.MARK_NEEDED
     else:
         meaning = words.MARK_REST_NEEDED if result.compared_with_rest else words.MARK_CHEAPER
-    return f"{numbers} {meaning.format(target=escaped(explained.name), cheaper=cheaper, draws=len(result.elsewhere))}"
+    found = {
+        "target": escaped(explained.name),
+        "before": explained.amount(result.likelihood, 0),
+        "after": explained.amount(result.likelihood - result.fall, 0),
+        "elsewhere": explained.amount(result.likelihood - float(result.elsewhere.mean()), 0),
+        "draws": len(result.elsewhere),
+        "rest": 1 - result.area,
+        "cheaper": cheaper,
+    }
+    return said.format(**found), meaning.format(**found)

@@ -16,7 +16,7 @@ from vitviz.ui.compute.heavy import Task
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import Facts, caption
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.frame import Frame
+from vitviz.ui.controls.frame import SIDE_BY_SIDE, Frame
 from vitviz.ui.controls.pickers import take_query
 from vitviz.ui.controls.targets import ExplainedTarget
 from vitviz.ui.pages.prediction import text as words
@@ -64,7 +64,7 @@ def show_methods(its: Frame, explained: ExplainedTarget) -> None:
     missing: list[str] = []
     with its.settings():
         slow_button()
-    with its.figure():
+    with its.figure(), st.container(key=SIDE_BY_SIDE, gap="small"):
         places = [column for _ in range(0, len(keys), COLUMNS) for column in st.columns(COLUMNS, gap="small")]
     maps: dict[str, Heatmap] = {}
     for place, key in zip(places, keys, strict=False):
@@ -75,10 +75,10 @@ def show_methods(its: Frame, explained: ExplainedTarget) -> None:
             else:
                 maps[key] = heatmap
                 _show_map(explained, METHODS[key], heatmap)
-    caption(true_of(words.LINKED[str(state.value_of("scale"))], Facts(explained.context)))
-    if missing:
-        st.caption(words.MISSING.format(names=", ".join(missing)))
     with its.details():
+        caption(true_of(words.LINKED[str(state.value_of("scale"))], Facts(explained.context)))
+        if missing:
+            st.caption(words.MISSING.format(names=", ".join(missing)))
         for key, heatmap in maps.items():
             _card(explained, METHODS[key], heatmap)
 

@@ -16,7 +16,7 @@ from vitviz.figures.prediction import classes_figure, forming_figure
 from vitviz.heatmap import Heatmap
 from vitviz.models.embedded import right_by_layer
 from vitviz.ui import state
-from vitviz.ui.components.heatmap import PictureSize, show_picture
+from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
 from vitviz.ui.controls.captions import caption, sentence
@@ -76,15 +76,15 @@ def show_forming(its: Frame, explained: ExplainedTarget) -> None:
         return
     context = explained.context
     if context.answer_hidden:
+        its.say(common.GUESS)
         with its.figure():
             show_picture(
                 context,
                 "seen",
                 alt=common.SEEN_ALT.format(width=context.shown.width, height=context.shown.height),
                 one_of_many=True,
-                size=PictureSize(around=316),
             )
-            sentence(common.GUESS)
+        with its.controls():
             answer_button("forming")
         return
     values: np.ndarray = explained.ask("lens", lambda question, _: logit_lens(question).values.cpu().numpy())

@@ -202,7 +202,7 @@ LEAST_UNRELATED = computed(
 LEAST_ALIKE = computed(
     "All maps agree in part. **{one}** and **{other}** agree least (rank correlation {correlation}).", _AGREEING
 )
-AGREEMENT = instruction("Do the maps agree? (rank correlation, patch by patch)")
+AGREEMENT = instruction("Do the maps agree? Rank correlations")
 DISAGREEMENT = instruction("Where they disagree")
 DISAGREEMENT_ALT = definition("How far the methods' ranks of each patch lie apart.")
 SANITY = instruction("Do the maps change when the model is randomised?")
@@ -239,7 +239,6 @@ MARK_ALT = definition(
     "The photograph to mark the object on, with a pointer or with arrow keys and space; {count} patches are marked.",
     when="keyboard",
 )
-MARK_NONE = instruction("Mark an object to measure how much the output depends on it.")
 MARK_ALL = instruction("Everything is marked. Clear at least one patch, so that there is an area to compare with.")
 MARK_RUNNING = instruction("Hiding the object, and equal areas elsewhere")
 _OBJECT = "vitviz.analysis.hiding.object_test"
@@ -251,13 +250,21 @@ MARK_REST = computed(
     "Hiding the object takes **{target}** from {before} to {after}. Hiding the rest, {rest:.0%} of the picture, takes it to {elsewhere}.",
     _OBJECT,
 )
-MARK_RISES = computed("So {target} does not need the marked part, which may even lower it.", _OBJECT)
-MARK_STAYS = computed("So {target} does not need the marked part: the rest of the picture is enough.", _OBJECT)
-MARK_NEEDED = computed("So {target} depends on the marked part more than on any other area of the test.", _OBJECT)
-MARK_CHEAPER = computed(
-    "Of {draws} other areas, {cheaper} matter less. So {target} does not depend on the marked part alone.", _OBJECT
+MARK_RISES = computed(
+    "**{target}** does not need the marked part, which may even lower it: {before} with it, {after} without it.",
+    _OBJECT,
 )
-MARK_REST_NEEDED = computed("So {target} depends on the surroundings at least as much as on the marked part.", _OBJECT)
+MARK_STAYS = computed("**{target}** does not need the marked part: {before} with it, {after} without it.", _OBJECT)
+MARK_NEEDED = computed(
+    "**{target}** depends most on the marked part: {after} without it, {elsewhere} without other areas.", _OBJECT
+)
+MARK_CHEAPER = computed(
+    "**{target}** depends on more than the marked part: only {cheaper} of {draws} other areas matter less.", _OBJECT
+)
+MARK_REST_NEEDED = computed(
+    "**{target}** depends on the surroundings, too: {after} without the marked part, {elsewhere} without the rest.",
+    _OBJECT,
+)
 MARK_SHARES = definition(("Method", "Inside", "Inside ÷ area"))
 MARK_SHARES_TEXT = definition(
     "Inside: the share of a map's relevance that is on the object. A uniform map would have {area:.0%} inside."

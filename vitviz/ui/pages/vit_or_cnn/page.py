@@ -18,7 +18,7 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls import tables
 from vitviz.ui.controls.captions import caption, sentence
 from vitviz.ui.controls.errors import guarded
-from vitviz.ui.controls.frame import Frame, page
+from vitviz.ui.controls.frame import SIDE_BY_SIDE, Frame, page
 from vitviz.ui.controls.pickers import named, robust_or_raw
 from vitviz.ui.controls.rollouts import rollout_of
 from vitviz.ui.controls.targets import choose_target, explained_target
@@ -39,15 +39,14 @@ from vitviz.ui.text import common, outputs
 
 # CSS of the space that `frontend/views/networks.js` fills, reserved so that nothing moves when results arrive.
 STYLE = """<style>
-.st-key-two-networks { min-height: min(27rem, (100vw - 23rem) / 3.15 + 8rem); }
+.st-key-two-networks { min-height: min(27rem, (100vw - 24rem) / 2.9 + 102px); }
 @media (max-width: 768px) { .st-key-two-networks { min-height: %s; } }
 </style>"""
-ON_PHONE = "calc((100vw - 3.5rem) / 2 + 24rem)"  # two pictures and a chart below them
+ON_PHONE = "calc((100vw - 3.5rem) / 2 + 23rem)"  # two pictures and a chart below them
 GROUP = "two networks"
 AROUND = 340  # CSS pixels of a window's height for what stands around a map
 ANSWERS = 3
 COLUMNS = (10, 10, 11)
-SIDE_BY_SIDE = "side-by-side"  # the key that `styles` has a rule for
 
 
 def render(context: PageContext) -> None:
@@ -60,7 +59,7 @@ def render(context: PageContext) -> None:
             if kind == "answers":
                 robust_or_raw()
         with its.figure():
-            st.html(STYLE % ("0" if kind == "heads" else ON_PHONE))
+            st.html(STYLE % (ON_PHONE if kind in ("reach", "stress") else "0"))
         with its.figure(), st.container(key="two-networks"), guarded("networks"):
             vit, cnn = vit_of(context), _cnn(context)
             if cnn is None:
@@ -116,24 +115,19 @@ def show_answers(its: Frame, vit: ComparedNetwork, cnn: ComparedNetwork) -> None
         output=output,
     )
     label = words.CAM_OF.format(label=output_words(cnn, output, vit))
+    hidden = vit.context.answer_hidden
     with st.container(key=SIDE_BY_SIDE, gap="small"):
-        left, right, third = st.columns(COLUMNS)
+        left, right, *third = st.columns(2 if hidden else COLUMNS)
         with left:
             _map(vit, _vit_map(vit), str(state.value_of("vit_map")))
         with right:
             _map(cnn, Heatmap(cam.values, label), str(output))
-        with third:
-            if vit.context.answer_hidden:
-                sentence(words.HIDDEN_ANSWERS)
-                st.button(
-                    common.SHOW_ANSWER,
-                    key="show both answers",
-                    on_click=lambda: state.change(answer="shown"),
-                    icon=":material/visibility:",
-                )
-                return
-            its.say(agreement(vit, cnn))
-            tables.show(tables.STYLE + "".join(_answers(network) for network in (vit, cnn) if network.best(ANSWERS)))
+    if hidden:
+        its.say(words.HIDDEN_ANSWERS)
+        return
+    its.say(agreement(vit, cnn))
+    with third[0]:
+        tables.show(tables.STYLE + "".join(_answers(network) for network in (vit, cnn) if network.best(ANSWERS)))
 
 
 def _answers(network: ComparedNetwork) -> str:

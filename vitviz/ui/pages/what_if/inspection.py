@@ -40,7 +40,7 @@ from vitviz.ui.pages.what_if.interventions import fill_of, painted
 from vitviz.ui.text import common, outputs
 
 PICTURE = 330  # CSS pixels
-NAMES_SHOWN, LINES_SHOWN = 6, 4
+NAMES_SHOWN, NAMES_IN_LINE, LINES_SHOWN = 6, 2, 4
 
 
 def show_sinks(its: Frame, explained: ExplainedTarget) -> None:
@@ -68,11 +68,14 @@ def show_sinks(its: Frame, explained: ExplainedTarget) -> None:
     with its.details():
         caption(words.SINKS_TEXT)
     if not found.tokens:
-        st.info(words.SINK_NONE)
+        its.say(words.SINK_NONE)
         return
-    where = words.SINK_HERE if here else words.SINK_NOT_HERE
-    st.markdown(where.format(names=_names(here or found.tokens, context.layout)))
+    its.say(
+        words.SINK_HERE if here else words.SINK_NOT_HERE,
+        names=_names(here or found.tokens, context.layout, NAMES_IN_LINE),
+    )
     with its.details():
+        st.markdown(words.SINK_ALL.format(names=_names(found.tokens, context.layout)))
         _through_layers(context, found)
         _without_tokens(context, layer, tuple(here or found.tokens))
 
@@ -99,9 +102,9 @@ def _picture(
     )
 
 
-def _names(tokens: list[int] | tuple[int, ...], layout: TokenLayout) -> str:
-    names = ", ".join(common.token(layout.name_of(token)) for token in tokens[:NAMES_SHOWN])
-    return words.AND_MORE.format(names=names) if len(tokens) > NAMES_SHOWN else names
+def _names(tokens: list[int] | tuple[int, ...], layout: TokenLayout, most: int = NAMES_SHOWN) -> str:
+    names = ", ".join(common.token(layout.name_of(token)) for token in tokens[:most])
+    return words.AND_MORE.format(names=names) if len(tokens) > most else names
 
 
 def _through_layers(context: PageContext, found: TokenOutliers) -> None:
@@ -175,46 +178,46 @@ POINTS_MOVED = 0.1  # of a probability: a head that changes it by more is counte
 
 
 def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
-    """The measured board on the left, on request; the estimate from attention on the right, their correlation below."""
+    """The estimate from attention on the left; on the right the measured board, on request where it is not there."""
     context = explained.context
     said: np.ndarray = context.ask("head confidence", lambda _: head_confidence(context.trace))
-    measured: HeadImportance | None = None
     with its.details():
         caption(words.WORTH_TEXT)
     with its.figure():
         left, right = st.columns(2)
-    with right:
+    with left:
         st.markdown(f"**{words.WORTH_SAID}**")
         _board(explained, given, "said", said, Scale.of(said), words.WORTH_SAID, words.WORTH_SAID_CAPTION)
-    with left:
-        st.markdown(f"**{words.WORTH_MEASURED}**")
-        if state.value_of("weighed") == "later":
+    if state.value_of("weighed") == "later" and not explained.answered("head importance"):
+        with its.controls():
             st.button(words.WORTH_RUN, type="primary", on_click=state.change, kwargs={"weighed": "now"})
-        else:
-            measured = explained.ask(
-                "head importance",
-                lambda question, progress: head_importance(question, progress=progress),
-                words.WORTH_RUNNING,
-                passes=said.size * (len(said) + 1) / (2 * len(said)),
-                task=Task("head importance"),
-            )
-            fall = measured.likelihood_fall
-            below = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL
-            below = (below if needs_classifier(explained.target) else outputs.COSINE_FALL).format(target=explained.name)
-            _board(explained, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, below)
-    if measured is not None:
-        _together(explained, measured, said)
-
-
-def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.ndarray) -> None:
-    fall = measured.likelihood_fall
+        return
+    with right:
+        st.markdown(f"**{words.WORTH_MEASURED}**")
+        measured: HeadImportance = explained.ask(
+            "head importance",
+            lambda question, progress: head_importance(question, progress=progress),
+            words.WORTH_RUNNING,
+            passes=said.size * (len(said) + 1) / (2 * len(said)),
+            task=Task("head importance"),
+        )
+        fall = measured.likelihood_fall
+        below = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL
+        below = (below if needs_classifier(explained.target) else outputs.COSINE_FALL).format(target=explained.name)
+        _board(explained, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, below)
     together = correlation_with_confidence(fall, said)
     if math.isnan(together):
-        st.info(words.NO_CORRELATION)
+        its.say(words.NO_CORRELATION)
         return
-    layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     shown = next(text for least, text in words.CORRELATION_WORDS if together >= least)
-    st.markdown(shown.format(correlation=f"{together:.2f}".replace("-", "\N{MINUS SIGN}")), help=words.CORRELATION_HELP)
+    its.say(shown, correlation=f"{together:.2f}".replace("-", "\N{MINUS SIGN}"))
+    with its.details():
+        _most(explained, fall)
+
+
+def _most(explained: ExplainedTarget, fall: np.ndarray) -> None:
+    """What the correlation is of, how many heads matter, and which one the most. fall: (layers, heads)."""
+    layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     if explained.shares:
         moved = int((np.abs(fall) > POINTS_MOVED).sum())
         sentence(words.MOVED, moved=moved, heads=fall.size)
@@ -231,6 +234,7 @@ def _together(explained: ExplainedTarget, measured: HeadImportance, said: np.nda
         )
     else:
         sentence(words.MOST_COSINE, layer=layer, head=head, fall=float(fall.max()))
+    caption(words.CORRELATION_HELP)
 
 
 def _board(

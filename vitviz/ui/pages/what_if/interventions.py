@@ -80,7 +80,8 @@ def show_hide(its: Frame, context: PageContext, given: Interventions) -> None:
         ),
     )
     if fill == "removed" and cells and edits.shuffled(given) is not None:
-        caption(words.REMOVED_AND_SHUFFLED)
+        with its.details():
+            caption(words.REMOVED_AND_SHUFFLED)
 
 
 def show_order(its: Frame, context: PageContext, given: Interventions) -> None:
@@ -158,15 +159,16 @@ def show_cut(its: Frame, context: PageContext, given: Interventions) -> None:
             lambda cells: _cut((*others(latest()), *(cell + first for cell in cells))),
         ),
     )
+    if not tokens:
+        return
     with its.settings():
-        if tokens:
-            st.pills(
-                words.CUT_LAYERS,
-                range(context.trace.num_layers),
-                selection_mode="multi",
-                wrap=True,
-                **tied("cut layers", list(layers or ()), _cut_in),
-            )
+        st.pills(
+            words.CUT_LAYERS,
+            range(context.trace.num_layers),
+            selection_mode="multi",
+            wrap=True,
+            **tied("cut layers", list(layers or ()), _cut_in),
+        )
 
 
 def _cut(tokens: Iterable[int]) -> None:
@@ -185,14 +187,17 @@ def _sinks(context: PageContext) -> None:
     # The class token is not among them: the output is read from it.
     first = context.layout.num_prefix
     sinks = tuple(token for token in found_outliers(explained_target(context)).tokens if token >= first)
-    if not sinks:
-        caption(words.CUT_NO_SINKS)
-        return
 
     def cut_too(sinks: tuple[int, ...]) -> None:
         _cut(sorted({*edits.cut_tokens(latest()), *sinks}))
 
-    st.button(words.CUT_SINKS.format(count=len(sinks)), help=words.CUT_SINKS_HELP, on_click=cut_too, args=(sinks,))
+    st.button(
+        words.CUT_SINKS.format(count=len(sinks)),
+        help=words.CUT_SINKS_HELP if sinks else words.CUT_NO_SINKS,
+        disabled=not sinks,
+        on_click=cut_too,
+        args=(sinks,),
+    )
 
 
 # The board of heads to switch off one by one, and whole layers.

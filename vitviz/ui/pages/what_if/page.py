@@ -57,15 +57,13 @@ def render(context: PageContext) -> None:
 
 def _switch(its: Frame, explained: ExplainedTarget, given: Interventions, section: str) -> None:
     with its.figure():
-        left, right = st.columns(2, gap="medium")
+        left, right = st.columns([3, 2], gap="medium")
     with left, guarded(f"switches {section}"):
         SWITCHES[section](its, explained.context, given)
     with right:
         # The list comes after the answer: the first stroke must not move the figure that is watched.
         with guarded("answer"):
             show_answer(explained, given)
-        if not given.items:
-            st.caption(words.NOTHING_YET[section])
         interventions.show_list(explained.context, given)
     if given.items and its.details().open:  # maps take another pass
         with its.details(), guarded("maps"):
@@ -89,11 +87,10 @@ def show_answer(explained: ExplainedTarget, given: Interventions) -> None:
     if math.isnan(result.likelihood_after):
         st.info(words.NO_LIKELIHOOD)
     else:
-        delta = explained.change(result.change if given.items else 0)
         st.metric(
             label,
             explained.amount(result.likelihood_after),
-            delta,
+            explained.change(result.change) if given.items else words.UNCHANGED,
             delta_color="normal" if given.items else "off",
             delta_arrow="auto" if given.items else "off",
         )

@@ -216,11 +216,11 @@ MEANS_OF = computed(
     "Mean outputs over {images} gallery photographs, with the hash {digest}.",
     "vitviz.analysis.interventions.switch_off_heads.head_means",
 )
-BOARD_HINT = instruction(
-    "Click a head to switch it off, click again to switch it on. Arrow keys and space do the same."
+BOARD_HINT = instruction("Click a head to switch it off or on.")
+BOARD_HINT_TOUCH = instruction("Tap a head to switch it off or on.")
+BOARD_ALT = definition(
+    "{heads} heads in {layers} layers; each map shows where the {query} looks. {off} heads are off; arrow keys and space switch them."
 )
-BOARD_HINT_TOUCH = instruction("Tap a head to switch it off, tap again to switch it on.")
-BOARD_ALT = definition("{heads} heads in {layers} layers; each map shows where the {query} looks; {off} heads are off.")
 BOARD_CAPTION = definition("attention weight, every head on its own scale")
 BOARD_ENDS = definition(("least", "most (99th percentile)"))
 LAYERS = instruction("Whole layers off")
@@ -231,7 +231,7 @@ CUT_TEXT = definition(
     "No token attends to these tokens: their columns are cut before the softmax. The cut tokens still attend to others and stay in the "
     "sequence."
 )
-CUT_HINT = instruction("Draw to cut patches out of attention. Draw over them again to restore them.")
+CUT_HINT = instruction("Draw to cut patches, draw over them again to restore them.")
 CUT_ALT = definition("The photograph to choose tokens on; {count} tokens are cut out of attention.")
 CUT_PREFIX = instruction("Prefix tokens")
 CUT_SINKS = instruction("Cut the sinks and long tokens ({count})")
@@ -250,14 +250,7 @@ SAME = computed("±0.0", _EFFECT)
 NOW = computed("Now **{after}**, no longer {before}.", _EFFECT)
 NOW_ANOTHER = computed("Now another answer comes first.", _EFFECT)
 TOKEN_READ = computed("Cosine similarity of the {token} before and after: **{cosine:.3f}**", _EFFECT)
-NOTHING_YET = instruction(
-    {
-        "hide": "Draw over the picture and watch this number.",
-        "order": "Shuffle something and watch this number.",
-        "heads": "Switch a head or a layer off and watch this number.",
-        "cut": "Cut a token out and watch this number.",
-    }
-)
+UNCHANGED = definition("nothing changed yet")
 
 # Beside each other
 BESIDE = instruction("Compare the")
@@ -295,7 +288,9 @@ WORTH_RUNNING = instruction("Switching off head after head")
 WORTH_MEASURED = instruction("Importance of the head")
 WORTH_SAID = instruction("Sharpness of its attention")
 WORTH_SAID_CAPTION = definition("mean over queries of the head's largest weight")
-WORTH_ALT = definition("{name}: one number for each of {heads} heads in {layers} layers.")
+WORTH_ALT = definition(
+    "{name}: one number for each of {heads} heads in {layers} layers. Arrow keys and space switch heads off and on."
+)
 CORRELATION_HELP = definition(
     "Spearman's rank correlation over all heads, of the absolute fall with the sharpness of attention. 1: the same order, 0: unrelated."
 )
@@ -342,11 +337,10 @@ SINK_NORM_LABEL = definition("norm of the token")
 SINK_MASS = definition("Attention each token gets in layer {layer}")
 SINK_MASS_LABEL = definition("share of all attention")
 SINK_ALT = definition("{name}, over the photograph; {count} patches stand out and are framed.")
-SINK_NONE = computed(
-    "No token stands out in any layer at these thresholds. Lower the thresholds to see the next tokens.", _SINKS
-)
+SINK_NONE = computed("No token stands out in any layer at these thresholds. Lower them to see the next tokens.", _SINKS)
 SINK_HERE = computed("Tokens that stand out in this layer: {names}", _SINKS)
 SINK_NOT_HERE = computed("No token stands out in this layer. In other layers: {names}", _SINKS)
+SINK_ALL = computed("Tokens that stand out in any layer: {names}", _SINKS)
 SINK_THROUGH = instruction("Through the layers")
 SINK_CURVES = definition({"norm": "times the median norm", "mass": "times the median attention"})
 SINK_ALONG = definition({"norm": "after layer", "mass": "layer"})
