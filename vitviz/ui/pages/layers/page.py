@@ -181,12 +181,12 @@ def choose(context: PageContext, heads: bool) -> Shown:
         list(names),
         format_func=named(names),
         help=GLOSSARY["layer"],
-        width=320 if heads else 110,
+        width=240 if heads else 110,
         **state.bound("layer", index),
     )
     head = context.selection.head_of(layer.num_heads)
     if heads:
-        choose_head(layer.num_heads, head)
+        choose_head(layer.num_heads, head, width=140)
     query = str(nearest_query(layer, query_of_layers(context), context.layout.grid))
     if layer.query_layout.num_patches:
         _choose_query(layer, query)

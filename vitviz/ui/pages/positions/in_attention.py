@@ -161,6 +161,7 @@ def show_relative(context: PageContext, its: SectionContainers) -> None:
 
     with its.controls:
         st.selectbox(words.RELATIVE_LAYER, list(names), format_func=named(names), **state.bound("bias_layer", number))
+    with its.settings:
         shared_or_own()
     with its.figure:
         left, right = st.columns(2)

@@ -54,9 +54,7 @@ def show_trust(its: Frame, explained: ExplainedTarget) -> None:
     later = state.value_of("tested") == "later"
     with its.settings():
         methods.slow_button()
-    with its.figure() if later else its.details(), guarded("agreement"):
-        if said := _agreement(explained, found):
-            its.say(said) if later else caption(said)
+    tested = False
     with guarded("test"):
         if later:
             passes = passes_needed(explained.question, found, LEVELS)
@@ -65,6 +63,11 @@ def show_trust(its: Frame, explained: ExplainedTarget) -> None:
                 st.button(words.TEST, type="primary", help=cost, on_click=state.change, kwargs={"tested": "now"})
         else:
             _tested(its, explained, found)
+            tested = True
+    # The page's figure until there are curves, also while the test waits for consent.
+    with its.details() if tested else its.figure(), guarded("agreement"):
+        if said := _agreement(explained, found):
+            caption(said) if tested else its.say(said)
     with its.details(), guarded("sanity"):
         _sanity(explained)
 

@@ -170,7 +170,7 @@ def _enlarged(context: PageContext, shown: _HeadMaps, sinks: Sequence[Cell]) -> 
     layer = shown.first + row
     values = shown.maps[row].mean(0) if head is None else shown.maps[row, head]
     label = words.BOARD_LABELS[shown.kind]
-    heatmap = Heatmap(values, label)
+    heatmap = Heatmap(values, label.partition(" (")[0])  # which of the two stands above it
     show_picture(
         context,
         f"enlarged {shown.kind}",

@@ -219,7 +219,8 @@ MEANS_OF = computed(
 BOARD_HINT = instruction("Click a head to switch it off or on.")
 BOARD_HINT_TOUCH = instruction("Tap a head to switch it off or on.")
 BOARD_ALT = definition(
-    "{heads} heads in {layers} layers; each map shows where the {query} looks. {off} heads are off; arrow keys and space switch them."
+    "{heads} heads in {layers} layers; each map shows where the {query} looks. {off} heads are off; arrow keys and space switch them.",
+    when="keyboard",
 )
 BOARD_CAPTION = definition("attention weight, every head on its own scale")
 BOARD_ENDS = definition(("least", "most (99th percentile)"))
@@ -289,7 +290,8 @@ WORTH_MEASURED = instruction("Importance of the head")
 WORTH_SAID = instruction("Sharpness of its attention")
 WORTH_SAID_CAPTION = definition("mean over queries of the head's largest weight")
 WORTH_ALT = definition(
-    "{name}: one number for each of {heads} heads in {layers} layers. Arrow keys and space switch heads off and on."
+    "{name}: one number for each of {heads} heads in {layers} layers. Arrow keys and space switch heads off and on.",
+    when="keyboard",
 )
 CORRELATION_HELP = definition(
     "Spearman's rank correlation over all heads, of the absolute fall with the sharpness of attention. 1: the same order, 0: unrelated."
