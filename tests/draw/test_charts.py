@@ -176,22 +176,12 @@ def test_curves_that_do_not_fit_are_refused() -> None:
         draw_curve(np.empty(0), {}, x_label="x", y_label="y")
 
 
-def test_a_scatter_has_a_dot_for_each_pair_and_a_numbered_bar_for_the_third_value() -> None:
+def test_a_scatter_has_a_dot_for_each_pair() -> None:
     layers, heads = np.meshgrid(np.arange(4), np.arange(3), indexing="ij")
     distance = layers * 10.0 + heads
-    figure = draw_scatter(
-        layers, distance, shade=heads, shade_label="head", chosen=5, x_label="layer", y_label="pixels"
-    )
-    axes, bar = figure.axes
+    (axes,) = draw_scatter(layers, distance, x_label="layer", y_label="pixels").axes
     offsets = axes.collections[0].get_offsets()
     np.testing.assert_allclose(np.asarray(offsets), np.stack([layers.ravel(), distance.ravel()], axis=1))
-    np.testing.assert_allclose(np.asarray(axes.collections[1].get_offsets()), [[1, 12]])
-    assert [text.get_text() for text in bar.get_yticklabels()] == ["0", "1", "2"]
-    figure.canvas.draw()
-    flat = draw_scatter(layers, distance, shade=np.ones((4, 3)), x_label="layer", y_label="pixels")
-    flat.canvas.draw()
-    with pytest.raises(DrawError, match="Dot 12 does not exist"):
-        draw_scatter(layers, distance, chosen=12, x_label="layer", y_label="pixels")
     with pytest.raises(DrawError, match="12 and 3"):
         draw_scatter(layers, np.arange(3), x_label="layer", y_label="pixels")
 

@@ -163,13 +163,6 @@ def test_with_one_scale_a_colour_means_the_same_in_every_head_and_alone_it_does_
     assert (own == HIGH).all(axis=1).sum() > (shared == HIGH).all(axis=1).sum()
 
 
-def test_a_given_scale_is_the_one_used() -> None:
-    maps = one_hot_board(2, 2, 3, 3, 0, 0, 0, 0)
-    board = inside(draw_board(maps, scale=Scale(0, 2), width=300))
-    middle = colours(np.array(1.0), Scale(0, 2), LIGHT)
-    assert (board == middle).all(axis=-1).sum() > 100
-
-
 def test_the_chosen_head_is_framed_without_touching_its_map() -> None:
     maps = np.random.default_rng(0).random((3, 4, 5, 5))
     plain, framed = inside(draw_board(maps)), inside(draw_board(maps, chosen=(1, 2)))

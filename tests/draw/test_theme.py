@@ -39,9 +39,7 @@ PICTURES: dict[str, Callable[..., Any]] = {
     "grid": lambda **k: draw.draw_grid(PHOTO, FINE, numbers=True, **k),
     "heatmap": lambda **k: draw.draw_heatmap(Heatmap(RANDOM.random((24, 24)), "weight"), image=PHOTO, **k),
     "patch": lambda **k: draw.draw_patch(PHOTO, FINE, 300, **k),
-    "scatter": lambda **k: draw.draw_scatter(
-        np.arange(12), np.arange(12), shade=np.arange(12), shade_label="head", x_label="layer", y_label="pixels", **k
-    ),
+    "scatter": lambda **k: draw.draw_scatter(np.arange(12), np.arange(12), x_label="layer", y_label="pixels", **k),
     "sequence": lambda **k: draw.draw_sequence(PHOTO, FINE, columns=16, highlight=300, **k),
     "sum": lambda **k: draw.draw_sum({"patch": RANDOM.random(384), "place": RANDOM.random(384)}, result="sum", **k),
 }

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -19,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 from PIL import Image, ImageDraw
 
-from vitviz.draw.scale import Scale, finite, number
+from vitviz.draw.scale import finite, number
 from vitviz.draw.sheet import sheet
 from vitviz.draw.theme import FACE, LIGHT, WIDTH, Theme, font, font_file, line_height, paragraph, shortened, wrapped
 from vitviz.errors import DrawError
@@ -276,9 +274,6 @@ def draw_scatter(
     x: np.ndarray,
     y: np.ndarray,
     *,
-    shade: np.ndarray | None = None,
-    shade_label: str = "",
-    chosen: int | None = None,
     x_label: str,
     y_label: str,
     y_range: tuple[float, float] | None = None,
@@ -292,9 +287,6 @@ def draw_scatter(
     Args:
         x: of any shape
         y: of the same size
-        shade: a third value for each dot, shown as its colour
-        shade_label: label of the colour bar of `shade`
-        chosen: index into the flattened arrays of a dot to mark with a ring
         x_label: label of the horizontal axis
         y_label: label of the vertical axis
         y_range: ends of the vertical axis; by default those of the values
@@ -304,31 +296,13 @@ def draw_scatter(
         theme: colours and font size
 
     Raises:
-        DrawError: For arrays of different sizes, empty ones, values that are not finite, and a dot that does not exist.
+        DrawError: For arrays of different sizes, empty ones, and values that are not finite.
     """
     across, up = finite(x).ravel(), finite(y).ravel()
-    third = None if shade is None else finite(shade).ravel()
-    if across.size == 0 or across.size != up.size or (third is not None and third.size != up.size):
+    if across.size == 0 or across.size != up.size:
         raise DrawError(f"Every dot needs an x and a y: {across.size} and {up.size} were given.")
-    if chosen is not None and not 0 <= chosen < up.size:
-        raise DrawError(f"Dot {chosen} does not exist: there are {up.size}, counted from 0.")
     figure, axes = _axes(width, height, x_label, y_label, title, theme)
-    style: dict[str, Any] = {"s": 42, "linewidths": 0.8, "edgecolors": theme.foreground}
-    if third is None:
-        axes.scatter(across, up, color=theme.lines[0], **style)
-    else:
-        scale = Scale.of(third)
-        norm = Normalize(scale.low, scale.high)
-        axes.scatter(across, up, c=third, cmap=theme.sequential, norm=norm, **style)
-        bar = figure.colorbar(ScalarMappable(norm, theme.sequential), ax=axes, pad=0.02)
-        bar.set_label(shade_label, **_lettering(theme))
-        _ticks(bar.ax, theme)
-        bar.outline.set_visible(False)
-        if not scale.flat:
-            bar.set_ticks([scale.low + place * (scale.high - scale.low) for place, _ in scale.ticks()])
-            bar.set_ticklabels([text for _, text in scale.ticks()])
-    if chosen is not None:
-        axes.scatter(across[chosen], up[chosen], s=240, facecolors="none", edgecolors=theme.accent, linewidths=3)
+    axes.scatter(across, up, color=theme.lines[0], s=42, linewidths=0.8, edgecolors=theme.foreground)
     if np.array_equal(across, np.rint(across)):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if y_range is not None:

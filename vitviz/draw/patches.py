@@ -246,22 +246,25 @@ def draw_sequence(
             top += gap_height
             continue
         for column in range(min(columns, layout.num_tokens - row * columns)):
-            token = row * columns + column
-            left = TILE_SPACE + column * (tile_width + TILE_SPACE)
+            token, left = row * columns + column, TILE_SPACE + column * (tile_width + TILE_SPACE)
             canvas.paste(token_tile(image, layout, token, tile, theme), (left, top))
-            middle = left + tile_width / 2
-            chosen = token == highlight
-            pen.text(
-                (middle, top + tile_height + 3),
-                str(token),
-                font=font(theme.small, bold=chosen),
-                fill=theme.accent if chosen else theme.foreground,
-                anchor="ma",
-            )
-            if chosen:
-                outline(canvas, (left, top, left + tile_width, top + tile_height))
+            _write_index(canvas, (left, top, left + tile_width, top + tile_height), token, token == highlight, theme)
         top, last = top + pitch, row
     return sheet([canvas], theme, title=title)
+
+
+def _write_index(canvas: Image.Image, tile: tuple[int, int, int, int], token: int, chosen: bool, theme: Theme) -> None:
+    """The token's index below its tile (left, top, right, bottom); a chosen tile is framed."""
+    left, _, right, bottom = tile
+    ImageDraw.Draw(canvas).text(
+        (left + (right - left) / 2, bottom + 3),
+        str(token),
+        font=font(theme.small, bold=chosen),
+        fill=theme.accent if chosen else theme.foreground,
+        anchor="ma",
+    )
+    if chosen:
+        outline(canvas, tile)
 
 
 def token_tile(image: Image.Image, layout: TokenLayout, token: int, size: tuple[int, int], theme: Theme) -> Image.Image:

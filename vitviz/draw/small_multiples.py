@@ -24,7 +24,6 @@ def draw_board(
     shared: bool = True,
     robust: bool = False,
     signed: bool = False,
-    scale: Scale | None = None,
     chosen: tuple[int, int] | None = None,
     first_layer: int = 0,
     title: str = "",
@@ -40,7 +39,6 @@ def draw_board(
             scale, and the number below it is the value of its last colour
         robust: scales end at the 99th percentile
         signed: zero is the middle of the scales
-        scale: a given shared scale
         chosen: (layer, head) to frame, as indices into `maps`
         first_layer: number of the first row
         title: written above
@@ -60,16 +58,8 @@ def draw_board(
     row_names = [f"L{first_layer + layer}" for layer in range(layers)]
     left = int(font(theme.small).getlength(row_names[-1])) + 12
     across, down = width - left - BOARD_SPACE * heads, TALLEST * width - BOARD_SPACE * layers
-    scales: list[list[Scale]] = []
-    if shared:
-        scale = (scale or Scale.of(maps, robust=robust, signed=signed)).counting(maps)
-        index = levels(maps, scale)
-    else:
-        scales = [[Scale.of(each, robust=robust, signed=signed) for each in layer] for layer in maps]
-        index = np.empty(maps.shape, np.uint8)
-        for layer, head in np.ndindex(layers, heads):
-            index[layer, head] = levels(maps[layer, head], scales[layer][head])
-    ends = [[number(each.high, digits=2) for each in layer] for layer in scales]  # written where scales differ
+    index, scales = _levels_and_scales(maps, shared, robust, signed)
+    ends = [] if shared else [[number(each.high, digits=2) for each in layer] for layer in scales]
     longest = max((text for layer in ends for text in layer), key=font(SMALLEST).getlength, default="")
     least = math.ceil(font(SMALLEST).getlength(longest) / cols)
     times = max(1, least, round(min(across / (heads * cols), down / (layers * rows))))  # pixels a patch
@@ -80,20 +70,32 @@ def draw_board(
     caption = 0 if shared else line_height(end_size)
     tiling = Tiling((layers, heads), tile, BOARD_SPACE, caption, left, line_height(theme.small) + 4)
     index = index.repeat(times, axis=2).repeat(times, axis=3)  # (layers, heads, tile height, tile width)
-    name = map_name(scale if scale is not None and shared else scales[0][0], theme)
-    board = tiling.laid(table(name)[index], theme)
+    board = tiling.laid(table(map_name(scales[0][0], theme))[index], theme)
     tiling.name_sides(board, row_names, [f"H{head}" for head in range(heads)], theme)
 
     if chosen is not None:
         outline(board, tiling.box(*chosen))
     if shared:
-        assert scale is not None
-        key = legend(scale, label, board.width - left, theme)
+        key = legend(scales[0][0], label, board.width - left, theme)
     else:
         _write_ends(board, tiling, ends, end_size, theme)
         key = _own_scales_key(scales, label, board.width - left, theme)
     words = paragraph("Rows are layers, columns are heads, counted from 0.", board.width, theme, quiet=True)
     return sheet([board, _moved(key, left, theme), words], theme, title=title)
+
+
+def _levels_and_scales(
+    maps: np.ndarray, shared: bool, robust: bool, signed: bool
+) -> tuple[np.ndarray, list[list[Scale]]]:
+    """(layers, heads, rows, cols) numbers of colours, and the scale of every map; with `shared` one alone."""
+    if shared:
+        scale = Scale.of(maps, robust=robust, signed=signed).counting(maps)
+        return levels(maps, scale), [[scale]]
+    scales = [[Scale.of(each, robust=robust, signed=signed) for each in layer] for layer in maps]
+    index = np.empty(maps.shape, np.uint8)
+    for layer, head in np.ndindex(*maps.shape[:2]):
+        index[layer, head] = levels(maps[layer, head], scales[layer][head])
+    return index, scales
 
 
 def _moved(image: Image.Image, left: int, theme: Theme) -> Image.Image:

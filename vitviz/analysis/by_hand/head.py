@@ -20,7 +20,40 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class HeadByHand:
+class SoftmaxByHand:
+    """From the products of one query with all keys to its weights, float64.
+
+    Attributes:
+        dots: (tokens,): q . k for every key.
+        factor: the factor on the dot products: 1 / sqrt(head_dim), unless the model has its own.
+        bias: (tokens,): added to the scores of this query; None without a bias.
+        scores: (tokens,): dots * factor + bias.
+        maximum: the largest score.
+        exps: (tokens,): exp(score - maximum).
+        total: their sum.
+        weights: (tokens,): exps / total; they sum to 1.
+    """
+
+    dots: np.ndarray
+    factor: float
+    bias: np.ndarray | None
+    scores: np.ndarray
+    maximum: float
+    exps: np.ndarray
+    total: float
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, dots: np.ndarray, factor: float, bias: np.ndarray | None) -> SoftmaxByHand:
+        scores = dots * factor if bias is None else dots * factor + bias
+        maximum = float(scores.max())
+        exps = np.exp(scores - maximum)
+        total = float(exps.sum())
+        return cls(dots, factor, bias, scores, maximum, exps, total, exps / total)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadByHand(SoftmaxByHand):
     """Every step of one query in one head, float64.
 
     Attributes:
@@ -34,14 +67,6 @@ class HeadByHand:
         queries, keys: (tokens, head_dim) of all tokens, after norm and rotation.
         values: (tokens, value_dim).
         rotates: whether this layer rotates the queries and keys of its patches.
-        dots: (tokens,): q . k for every key.
-        factor: the factor on the dot products: 1 / sqrt(head_dim), unless the model has its own.
-        bias: (tokens,): added to the scores of this query; None without a bias.
-        scores: (tokens,): dots * factor + bias.
-        maximum: the largest score.
-        exps: (tokens,): exp(score - maximum).
-        total: their sum.
-        weights: (tokens,): exps / total; they sum to 1.
         output: (value_dim,): the sum over all keys of weight * value.
         scale: (width,): LayerScale; None if the block has none.
         added: (width,): the head's contribution to the token: its part of W_o times the output, times LayerScale; None if a
@@ -64,14 +89,6 @@ class HeadByHand:
     keys: np.ndarray
     values: np.ndarray
     rotates: bool
-    dots: np.ndarray
-    factor: float
-    bias: np.ndarray | None
-    scores: np.ndarray
-    maximum: float
-    exps: np.ndarray
-    total: float
-    weights: np.ndarray
     output: np.ndarray
     scale: np.ndarray | None
     added: np.ndarray | None
@@ -121,31 +138,23 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
     queries, keys = _all(opened, given, w_q, "q_norm", rotary), _all(opened, given, w_k, "k_norm", rotary)
     values = w_v(given)  # (tokens, value_dim)
 
-    dots = keys @ queries[token]  # (tokens,)
     factor = (
         attention.scale if attention.q is not None else float(getattr(opened.module, "scale", keys.shape[1] ** -0.5))
     )
-    bias = _bias(attention, head, token)
-    scores = dots * factor if bias is None else dots * factor + bias
-    maximum = float(scores.max())
-    exps = np.exp(scores - maximum)
-    total = float(exps.sum())
-    weights = exps / total
-    output = weights @ values  # (value_dim,)
+    softmax = SoftmaxByHand.of(keys @ queries[token], factor, _bias(attention, head, token))  # of (tokens,)
+    output = softmax.weights @ values  # (value_dim,)
 
     residual = numbers(opened.residual[token])
     norm = normalised(residual, opened.norm)
-    own = numbers(attention.rows(slice(token, token + 1), head)[0, 0])
-    size = values.shape[1]
-    own_output = numbers(opened.heads_out[token, head * size : (head + 1) * size])
     entered_off = _off(residual if norm is None else norm.result, given[token])
-    weights_off, output_off = _off(weights, own), _off(output, own_output)
+    weights_off = _off(softmax.weights, numbers(attention.rows(slice(token, token + 1), head)[0, 0]))
+    output_off = _off(output, numbers(opened.heads_out[token, head * output.size : (head + 1) * output.size]))
     if entered_off > TOLERANCE or weights_off > TOLERANCE or output_off > TOLERANCE * max(1.0, np.abs(values).max()):
         raise UnsupportedError(
             f"Layer {opened.index} does more than normalise, project and take a softmax of q·k, so a computation by hand does "
             "not give the model's own numbers. The page Who looks at whom still shows its weights."
         )
-    written = int(weights.argmax()) if key is None else query_index(key, layout)
+    written = int(softmax.weights.argmax()) if key is None else query_index(key, layout)
     return HeadByHand(
         layer=opened.index,
         head=head,
@@ -162,19 +171,12 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
         keys=keys,
         values=values,
         rotates=rotary is not None,
-        dots=dots,
-        factor=factor,
-        bias=bias,
-        scores=scores,
-        maximum=maximum,
-        exps=exps,
-        total=total,
-        weights=weights,
         output=output,
         scale=None if opened.scale is None else numbers(opened.scale),
         added=_added(opened, head, output),
         weights_off=weights_off,
         output_off=output_off,
+        **vars(softmax),
     )
 
 

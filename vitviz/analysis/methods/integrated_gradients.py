@@ -90,40 +90,16 @@ def integrated_gradients(
     attempts = [steps]
     while attempts[-1] < most_steps:
         attempts.append(min(2 * attempts[-1], most_steps))
-    x, reference, whole = question.x, question.reference, sum(attempts)
-    baseline = mean_colour(x).expand_as(x)
-    done = 0
-
-    def score(points: Tensor) -> Tensor:
-        nonlocal done
-        result = question.target.score(question.run(points), reference)
-        done += points.shape[0]
-        if progress:
-            progress(min(done, whole), whole)
-        return result
-
+    baseline = mean_colour(question.x).expand_as(question.x)
+    score = _CountedScore(question, sum(attempts), progress)
     with question.evaluation():
-        flat = question.target.score(question.run(baseline), reference)
+        flat = question.target.score(question.run(baseline), question.reference)
     difference = question.score() - float(flat[0])
     for points in attempts:
-        with question.model.lock, torch.inference_mode(False), torch.enable_grad():
-            from captum.attr import IntegratedGradients  # imported here because the import takes long
-
-            shares = (
-                IntegratedGradients(score)
-                .attribute(
-                    x,
-                    baselines=baseline,
-                    n_steps=points,
-                    method="gausslegendre",
-                    internal_batch_size=min(batch, points),
-                )[0]
-                .detach()
-            )  # (3, height, width)
+        shares = _path_integral(score, baseline, points, min(batch, points))
+        per_pixel = shares.sum(0, dtype=torch.promote_types(shares.dtype, torch.float32))  # (height, width)
         found = PathAttribution(
-            over_patches(shares.sum(0, dtype=torch.promote_types(shares.dtype, torch.float32)), question.layout)
-            .cpu()
-            .numpy(),
+            over_patches(per_pixel, question.layout).cpu().numpy(),
             "integrated gradients",
             signed=True,
             steps=points,
@@ -132,8 +108,7 @@ def integrated_gradients(
         )
         if found.complete:
             break
-    if progress and done < whole:
-        progress(whole, whole)
+    score.finish()
     if not found.complete:
         warnings.warn(
             f"With {found.steps} points of the path, the shares of integrated gradients add up to {found.total:.3g} where the "
@@ -142,6 +117,38 @@ def integrated_gradients(
             stacklevel=2,
         )
     return found
+
+
+class _CountedScore:
+    """The target's score of points on the path, reporting how many of them are done."""
+
+    def __init__(self, question: Question, whole: int, progress: Progress | None) -> None:
+        self.question = question
+        self._whole, self._progress, self._done = whole, progress, 0
+
+    def __call__(self, points: Tensor) -> Tensor:
+        result = self.question.target.score(self.question.run(points), self.question.reference)
+        self._done += points.shape[0]
+        if self._progress:
+            self._progress(min(self._done, self._whole), self._whole)
+        return result
+
+    def finish(self) -> None:
+        """Reports the end, if fewer points than expected were enough."""
+        if self._progress and self._done < self._whole:
+            self._progress(self._whole, self._whole)
+
+
+def _path_integral(score: _CountedScore, baseline: Tensor, points: int, batch: int) -> Tensor:
+    """(3, height, width): captum's attribution of every number of the input."""
+    model, x = score.question.model, score.question.x
+    with model.lock, torch.inference_mode(False), torch.enable_grad():
+        from captum.attr import IntegratedGradients  # imported here because the import takes long
+
+        found = IntegratedGradients(score).attribute(
+            x, baselines=baseline, n_steps=points, method="gausslegendre", internal_batch_size=batch
+        )
+    return found[0].detach()
 
 
 def _check(options: Mapping[str, int]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from vitviz.errors import CaptureError, HubError, ModelError, NotFiniteError, Un
 from vitviz.models.checkpoint import one_line
 from vitviz.models.hub import STILL_WORKS
 from vitviz.models.hugging_face.build import library, plain, quiet, refuse_outsized
-from vitviz.models.names import transformers_place
+from vitviz.models.names import Place, transformers_place
 from vitviz.models.registry import BUILDING, first_line
 from vitviz.models.repository import configuration, processor_settings, weights_file
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
@@ -134,6 +135,41 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
     transformers = library()
     place = transformers_place(name)
     given = configuration(place)
+    model_type = _detector_type(name, given)
+    kind = DETECTOR_TYPES[model_type]
+    refuse_outsized(name, given)
+    config = _config(getattr(transformers, kind.config), name, given)
+    processor = _processor(getattr(transformers, kind.processor), name, place)
+    made = getattr(transformers, kind.made)
+    # Downloaded before the lock is taken, so that others need not wait.
+    path = weights_file(place, progress) if seed is None else None
+    try:
+        with BUILDING, torch.random.fork_rng(devices=[]), quiet():
+            if path is None:
+                assert seed is not None
+                torch.manual_seed(seed)
+                module, weights, weights_hash = made._from_config(config), "random", f"random:{seed}"
+            else:
+                module = _filled(made, name, config, path)
+                weights, weights_hash = "pretrained", sha256_of(path)
+    except (HubError, ModelError, UnsupportedError, NotFiniteError):
+        raise
+    except Exception as error:  # its constructors and loaders raise errors of many types
+        again = "" if place.folder else f" {STILL_WORKS}"
+        what = f"The weights of {name} do not fit" if seed is None else f"transformers cannot build {name} as"
+        raise ModelError(f"{what} {kind.made}: {first_line(error)}{again}") from error
+    module.eval().requires_grad_(False)
+    names = config.id2label if isinstance(config.id2label, dict) else {}
+    labels = tuple(one_line(str(names.get(index, f"class {index}"))) for index in range(config.num_labels))
+    return Detector(name, model_type, module, processor, labels, weights, weights_hash)
+
+
+def _detector_type(name: str, given: Mapping[str, Any]) -> str:
+    """The key of `DETECTOR_TYPES` of a configuration.
+
+    Raises:
+        UnsupportedError: For another type.
+    """
     model_type = str(given.get("model_type"))
     if model_type in DEFORMABLE:
         raise UnsupportedError(
@@ -146,59 +182,50 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
             f"{name} is of the type {model_type[:60]!r}. "
             f"Of the detectors in transformers, {', '.join(DETECTOR_TYPES)} are taken."
         )
-    kind = DETECTOR_TYPES[model_type]
-    refuse_outsized(name, given)
+    return model_type
+
+
+def _config(kind: Any, name: str, given: dict[str, Any]) -> Any:
+    """A configuration of transformers' class `kind`. Raises ModelError for one that it refuses."""
     try:
         with quiet():
-            config = getattr(transformers, kind.config).from_dict(_without_download(name, plain(given)))
+            return kind.from_dict(_without_download(name, plain(given)))
     except ModelError:
         raise
     except Exception as error:  # transformers' checks raise errors of many types
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
+
+
+def _processor(kind: Any, name: str, place: Place) -> Any:
+    """An image processor of transformers' class `kind`. Raises ModelError for a description that it refuses."""
     settings = {key: value for key, value in processor_settings(place).items() if key != "auto_map"}
     _refuse_large(name, settings)
     try:
-        processor = getattr(transformers, kind.processor).from_dict(settings)
+        return kind.from_dict(settings)
     except Exception as error:
         raise ModelError(f"transformers cannot read the image processor's description: {first_line(error)}") from error
-    made = getattr(transformers, kind.made)
-    # Downloaded before the lock is taken, so that others need not wait.
-    path = weights_file(place, progress) if seed is None else None
-    try:
-        with BUILDING, torch.random.fork_rng(devices=[]), quiet():
-            if path is None:
-                assert seed is not None
-                torch.manual_seed(seed)
-                module, weights, weights_hash = made._from_config(config), "random", f"random:{seed}"
-            else:
-                module, found = made.from_pretrained(
-                    None,
-                    config=config,
-                    state_dict=read_weights(path),
-                    dtype=torch.float32,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    output_loading_info=True,
-                )
-                wrong = sorted(found["missing_keys"]) or sorted(str(key) for key in found["mismatched_keys"])
-                if wrong:
-                    raise ModelError(
-                        f"The weights of {name} do not fit {kind.made}: {len(wrong)} are missing or of another shape, such as "
-                        f"{wrong[0]}."
-                    )
-                refuse_not_finite(module, f"The weights of {name}")
-                weights, weights_hash = "pretrained", sha256_of(path)
-    except (HubError, ModelError, UnsupportedError, NotFiniteError):
-        raise
-    except Exception as error:  # its constructors and loaders raise errors of many types
-        again = "" if place.folder else f" {STILL_WORKS}"
-        what = f"The weights of {name} do not fit" if seed is None else f"transformers cannot build {name} as"
-        raise ModelError(f"{what} {kind.made}: {first_line(error)}{again}") from error
-    module.eval().requires_grad_(False)
-    names = config.id2label if isinstance(config.id2label, dict) else {}
-    labels = tuple(one_line(str(names.get(index, f"class {index}"))) for index in range(config.num_labels))
-    return Detector(name, model_type, module, processor, labels, weights, weights_hash)
+
+
+def _filled(made: Any, name: str, config: Any, path: Path) -> nn.Module:
+    """The module with the weights of a file. Raises ModelError or NotFiniteError for weights that do not fit."""
+    module, found = made.from_pretrained(
+        None,
+        config=config,
+        state_dict=read_weights(path),
+        dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    wrong = sorted(found["missing_keys"]) or sorted(str(key) for key in found["mismatched_keys"])
+    if wrong:
+        raise ModelError(
+            f"The weights of {name} do not fit {made.__name__}: {len(wrong)} are missing or of another shape, such as "
+            f"{wrong[0]}."
+        )
+    refuse_not_finite(module, f"The weights of {name}")
+    return module
 
 
 def _without_download(name: str, given: dict[str, Any]) -> dict[str, Any]:
