@@ -38,6 +38,18 @@ CASES: dict[str, tuple[Callable[[Any], Figure], str, str]] = {
     "head_rollout": (lambda t: plot.head_rollout(t, 3, 1), "values", "heatmap.values"),
     "scores": (lambda t: plot.scores(t, 3, 1), "scores", "scores"),
     "weights": (lambda t: plot.weights(t, 3, 1, "r1c2"), "weights", "weights"),
+    "attention_distance": (plot.attention_distance, "distances", "[each.numpy() for each in distances]"),
+    "rollout_without_sinks": (plot.rollout_without_sinks, "values", "heatmap.values"),
+    "similarity": (lambda t: plot.similarity(t, 1, 2), "similarity", "found[0]"),
+    "components": (lambda t: plot.components(t, layer=3), "explained", "found.explained"),
+    "clusters": (lambda t: plot.clusters(t, 3), "clusters", "found[0]"),
+    "objects by lost": (lambda t: plot.objects(t, "lost", "query"), "masks", "[found.mask]"),
+    "objects": (lambda t: plot.objects(t, centred=False), "scores", "[found.score]"),
+    "objects by mask_cut": (
+        lambda t: plot.objects(t, "mask_cut", "token", 2),
+        "masks",
+        "[each.mask for each in found]",
+    ),
     "output": (lambda t: plot.output(t, 3, 1), "output", "output"),
     "classes": (plot.classes, "probability", "[each.value for each in best]"),
     "forming": (plot.forming, "probabilities", "values"),
@@ -72,8 +84,8 @@ def loaded(trace, image, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def public() -> set[str]:
     functions = inspect.getmembers(plot, inspect.isfunction)
-    own = {name for name, function in functions if function.__module__ == "vitviz.plot"}
-    return {name for name in own if not name.startswith("_")} - {"subject"}
+    assert {name for name, _ in functions} == set(plot.__all__)
+    return set(plot.__all__)
 
 
 def test_every_figure_is_tested() -> None:

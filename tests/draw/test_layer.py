@@ -11,7 +11,7 @@ from PIL import Image
 from tests.draw.pictures import gradient_photo, pixels
 from vitviz.draw import Scale
 from vitviz.draw.cells import FRAME
-from vitviz.draw.layer import QuerySide, borders, contour, draw_layer, draw_overview, paint_queries, rule
+from vitviz.draw.layer import LayerMap, QuerySide, borders, contour, draw_layer, draw_overview, paint_queries, rule
 from vitviz.draw.scale import rgb
 from vitviz.errors import DrawError
 from vitviz.heatmap import Heatmap
@@ -62,15 +62,13 @@ def test_windows_are_cut_and_very_fine_grids_are_not():
 
 def test_overview_has_a_picture_for_each_layer():
     maps = [np.random.default_rng(i).random((side, side)) for i, side in enumerate((8, 8, 4))]
-    reaches = [np.ones(m.shape, bool) for m in maps]
-    one = draw_overview(PHOTO, maps[:1], ["a"], reaches[:1], [None], width=600, columns=2)
-    three = draw_overview(PHOTO, maps, ["a", "b", "c"], reaches, [None, (1, 1), None], width=600, columns=2)
+    queries = (None, (1, 1), None)
+    layers = [LayerMap(n, m, np.ones(m.shape, bool), q) for n, m, q in zip("abc", maps, queries, strict=True)]
+    one, three = (draw_overview(PHOTO, shown, width=600, columns=2) for shown in (layers[:1], layers))
     assert three.height > one.height * 0.9 and three.width > 600
     assert framed(pixels(three)).any() and not framed(pixels(one)).any()
-    with pytest.raises(DrawError):
-        draw_overview(PHOTO, maps, ["a"], reaches, [None])
-    with pytest.raises(DrawError):
-        draw_overview(PHOTO, [], [], [], [])
+    with pytest.raises(DrawError, match="at least one layer"):
+        draw_overview(PHOTO, [])
 
 
 # Borders and contours: where the lines lie, corner by corner.

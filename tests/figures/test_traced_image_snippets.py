@@ -32,7 +32,7 @@ from vitviz.figures.embeddings import (
     position_figure,
     sequence_figure,
 )
-from vitviz.figures.interventions import outliers_figure, what_if_figure
+from vitviz.figures.interventions import ChangedMap, outliers_figure, what_if_figure
 from vitviz.figures.prediction import classes_figure, curves_figure, explanation_figure, forming_figure
 from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
@@ -261,16 +261,17 @@ def test_what_if_says_which_map_of_which_change(subject, capsys):
     means = vitviz.head_means(subject.model, gallery)
     with vitviz.intervene(subject.model, changes, head_means=means) as changed:
         after = vitviz.trace(changed, load_sample(samples()[0].id))
-    line = "heatmap = vitviz.attention_map(trace.layers[4], 'r1c2', 2)"
     figure = what_if_figure(
         subject,
         changes,
         after.logits,
-        vitviz.attention_map(subject.trace.layers[4], "r1c2", 2),
-        vitviz.attention_map(after.layers[4], "r1c2", 2),
-        line,
+        ChangedMap(
+            vitviz.attention_map(subject.trace.layers[4], "r1c2", 2),
+            vitviz.attention_map(after.layers[4], "r1c2", 2),
+            "heatmap = vitviz.attention_map(trace.layers[4], 'r1c2', 2)",
+            details={"map": "attention weights", "query": "r1c2", "layer": 4, "head": 2},
+        ),
         means=means,
-        map_details={"map": "attention weights", "query": "r1c2", "layer": 4, "head": 2},
     )
     check(
         figure,

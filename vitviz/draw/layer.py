@@ -140,12 +140,26 @@ def paint_queries(image: Image.Image, side: QuerySide, width: int) -> Image.Imag
     return picture
 
 
+@dataclass(frozen=True, eq=False)
+class LayerMap:
+    """One layer of `draw_overview`.
+
+    Attributes:
+        name: written above
+        values: (rows, cols) of its own grid
+        reach: (rows, cols) bool: the keys that the query can attend to; outlined unless it is all
+        query: (row, col) of the query's patch in this grid; None if it is on another grid
+    """
+
+    name: str
+    values: np.ndarray
+    reach: np.ndarray
+    query: Cell | None = None
+
+
 def draw_overview(
     image: Image.Image,
-    maps: Sequence[np.ndarray],
-    names: Sequence[str],
-    reaches: Sequence[np.ndarray],
-    queries: Iterable[Cell | None],
+    layers: Sequence[LayerMap],
     *,
     label: str = "attention weight",
     robust: bool = True,
@@ -158,10 +172,7 @@ def draw_overview(
 
     Args:
         image: the model input before normalisation
-        maps: (rows, cols) of each layer
-        names: written above each
-        reaches: (rows, cols) bool of each map: the keys that the query can attend to; outlined unless it is all
-        queries: (row, col) of the query's patch in the grid of each map; None if it is on another grid
+        layers: what is drawn, at least one
         label: name of the quantity
         robust: scales end at the 99th percentile
         columns: pictures in a row
@@ -170,22 +181,22 @@ def draw_overview(
         theme: colours and font size
 
     Raises:
-        DrawError: Without a map, and if a name or reach is missing.
+        DrawError: Without a layer.
     """
-    if not maps or not len(maps) == len(names) == len(reaches):
-        raise DrawError(f"An overview needs a name and a reach for each map, and at least one; not {len(maps)} maps.")
+    if not layers:
+        raise DrawError("An overview needs at least one layer.")
     gap = 14
-    columns = min(columns, len(maps))
+    columns = min(columns, len(layers))
     side = (width - gap * (columns - 1)) // columns
     tiles = []
-    for values, name, reach, query in zip(maps, names, reaches, queries, strict=True):
-        scale = Scale.of(values[reach], robust=robust)
-        tile = paint_heatmap(Heatmap(values, label), image=image, scale=scale, width=side, theme=theme)
-        if not reach.all():
-            rule(tile, contour(reach), values.shape)
-        if query is not None:
-            outline(tile, box(query, values.shape, tile.size), width=1)
-        words = paragraph(f"{name} · {number(scale.high, digits=2)}", side, theme, quiet=True)
+    for layer in layers:
+        scale = Scale.of(layer.values[layer.reach], robust=robust)
+        tile = paint_heatmap(Heatmap(layer.values, label), image=image, scale=scale, width=side, theme=theme)
+        if not layer.reach.all():
+            rule(tile, contour(layer.reach), layer.values.shape)
+        if layer.query is not None:
+            outline(tile, box(layer.query, layer.values.shape, tile.size), width=1)
+        words = paragraph(f"{layer.name} · {number(scale.high, digits=2)}", side, theme, quiet=True)
         tiles.append(column([words, tile], theme, gap=2))
     rows = [beside(tiles[start : start + columns], theme, gap=gap) for start in range(0, len(tiles), columns)]
     note = (

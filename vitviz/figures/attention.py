@@ -11,16 +11,12 @@ from vitviz.analysis.attention import attention_map, head_maps
 from vitviz.analysis.head_rollout import head_rollout
 from vitviz.analysis.queries import Query, QueryLike, layers_with_query, query_of
 from vitviz.analysis.rollout import PAPER, RolloutOptions, rollout
-from vitviz.analysis.sinks import MapSinks, rollout_sinks, value_norms
+from vitviz.analysis.sinks import MapSinks, rollout_sinks
 from vitviz.draw import LIGHT, Scale, Theme, draw_board, draw_heatmap
-from vitviz.draw.heatmap import Link
-from vitviz.draw.sheet import column
-from vitviz.errors import checked_index
 from vitviz.figure import Figure
 from vitviz.figures.traced_image import Code, TracedImage, made, query_words
 from vitviz.heatmap import Heatmap
 from vitviz.progress import Progress
-from vitviz.tokens import TokenLayout
 
 
 def heads_figure(
@@ -92,127 +88,6 @@ def attention_figure(
         layer=layer,
         head=head,
     )
-
-
-LINKS = 8  # strongest links that are drawn
-
-
-def microscope_figure(
-    subject: TracedImage,
-    layer: int,
-    token: str,
-    head: int | str = "all",
-    *,
-    direction: str = "at",
-    measure: str = "weight",
-    links: bool = True,
-    shared: bool = False,
-    robust: bool = True,
-    theme: Theme = LIGHT,
-    width: int = 640,
-) -> Figure:
-    """One token's attention in a layer: over the photograph with its strongest links, and with "all" one map for each head.
-
-    Args:
-        subject: the traced image.
-        layer: counted from 0.
-        token: name of a patch or prefix token.
-        head: one head, "mean", or "all" for the mean and each head.
-        direction: "at" for the token's weights as query, "by" for its weights as key of every query.
-        measure: "weight", or "value" for weights times the norms of the projected values.
-        links: whether the strongest links are drawn.
-        shared: one scale for all heads.
-        robust: scales end at the 99th percentile.
-        theme: colours and font size.
-        width: pixels.
-
-    Raises:
-        ValueError: For a token, a direction or a measure that does not exist.
-        UnsupportedError: If norms of values are not defined for the layer.
-    """
-    if direction not in ("at", "by") or measure not in ("weight", "value"):
-        raise ValueError(
-            f"a direction is 'at' or 'by', a measure 'weight' or 'value', not {direction!r} and {measure!r}"
-        )
-    layers = subject.trace.sequence("The microscope")
-    layer = range(len(layers))[layer]
-    attention = layers[layer]
-    source, target = attention.query_layout, attention.key_layout
-    if direction == "by":
-        source, target = target, source
-    at = source.token_named(token)
-    values = attention.row(at) if direction == "at" else attention.column(at)  # (heads, tokens)
-    if measure == "value":
-        norms = value_norms(subject.model, subject.trace.input)[layer]  # (heads, keys)
-        values = values * (norms if direction == "at" else norms[:, at, None])
-    numbers = values.float().cpu().numpy()
-    row = numbers.mean(0) if head in ("all", "mean") else numbers[checked_index(int(head), len(numbers), "head")]
-    quantity = "attention weight" if measure == "weight" else "weight times length of the projected value"
-    place = "mean of heads" if head in ("all", "mean") else f"head {head}"
-    maps = np.stack([target.patches(each) for each in numbers])  # (heads, rows, cols)
-    heatmap = Heatmap(target.patches(row), f"{quantity}, {place}")
-    scale = Scale.of(maps if shared else heatmap.values, robust=robust)
-    drawn = _links(row, at, source, target, direction) if links else []
-    pieces = [
-        draw_heatmap(
-            heatmap,
-            image=subject.prepared.shown,
-            scale=scale,
-            query=source.cell_of(at) if source.grid == target.grid else None,
-            links=drawn,
-            width=width,
-            theme=theme,
-        )
-    ]
-    if head == "all":
-        pieces.append(
-            draw_board(
-                maps[None], label=quantity, shared=shared, robust=robust, first_layer=layer, width=width, theme=theme
-            )
-        )
-    verb = "looks at" if direction == "at" else "is looked at by"
-    best_row, best_col, value = heatmap.peak
-    line = made(
-        "vitviz.plot.microscope",
-        "trace",
-        layer=layer,
-        token=token,
-        head=head,
-        direction=direction,
-        measure=measure,
-        links=links,
-        shared=shared,
-        robust=robust,
-    )
-    return Figure(
-        arrays={"maps": maps, "values": heatmap.values},
-        drawing=column(pieces, theme),
-        alt=(
-            f"Where {token} {verb} in layer {layer}, {place}, over the photograph. "
-            f"Strongest at row {best_row}, column {best_col}, with {value:.3g}."
-        ),
-        provenance=subject.provenance(
-            "attention weights", query=token, layer=layer, parameters={"direction": direction, "measure": measure}
-        ),
-        snippet=subject.snippet(f"figure = {line}", 'figure.image().save("attention.png")'),
-    )
-
-
-def _links(row: np.ndarray, at: int, source: TokenLayout, target: TokenLayout, direction: str) -> list[Link]:
-    """The strongest links of `row` (tokens,), from query to key, in ascending order."""
-    strongest = np.argsort(row, kind="stable")[-LINKS:]
-    most = max(float(row[strongest[-1]]), 1e-30)
-    here = _place(source, at)
-    ends = [(here, _place(target, int(token)), float(row[token]) / most) for token in strongest]
-    return ends if direction == "at" else [(there, one, strength) for one, there, strength in ends]
-
-
-def _place(layout: TokenLayout, token: int) -> tuple[float, float]:
-    """(down, across) relative to the picture's sides: a patch's centre; prefix tokens are at the upper edge."""
-    cell = layout.cell_of(token)
-    if cell is None:
-        return 0.0, (token + 0.5) / layout.num_prefix
-    return (cell[0] + 0.5) / layout.grid[0], (cell[1] + 0.5) / layout.grid[1]
 
 
 def rollout_figure(

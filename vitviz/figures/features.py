@@ -251,14 +251,10 @@ def objects_figure(
     scaled = [tuple(side * scale for side in box) for box in boxes]
     names = [f"{index + 1}: {each.score:.2f}" for index, each in enumerate(found)]
     method = found[0].method
-    several = method == "MaskCut"
-    given = ["features", *([str(len(found))] if several else []), *([] if centred else ["centred=False"])]
-    call = f"vitviz.{_CALLS[method]}({', '.join(given)})"
     places = "; ".join(
         f"box {index + 1} from {box[0]}, {box[1]} to {box[2]}, {box[3]} pixels, score {each.score:.2f}"
         for index, (box, each) in enumerate(zip(boxes, found, strict=True))
     )
-    edges = f"masks = [vitviz.refine_mask(one.mask, trace.shown) for one in {'found' if several else '[found]'}]"
     return Figure(
         arrays={
             "boxes": np.array(boxes),
@@ -281,8 +277,18 @@ def objects_figure(
         snippet=subject.snippet(
             _MAPS,
             f"features = maps.facet({facet!r}, {layer})",
-            f"found = {call}",
-            *([edges] if along_edges else []),
-            f"print({'[(one.box, one.score) for one in found]' if several else 'found.box, found.score'})",
+            *_finding(found, centred, bool(along_edges)),
         ),
     )
+
+
+def _finding(found: Sequence[FoundObject], centred: bool, along_edges: bool) -> list[str]:
+    """Lines of Python that find the objects in `features`, and with `along_edges` refine their masks."""
+    several = found[0].method == "MaskCut"
+    given = ["features", *([str(len(found))] if several else []), *([] if centred else ["centred=False"])]
+    edges = f"masks = [vitviz.refine_mask(one.mask, trace.shown) for one in {'found' if several else '[found]'}]"
+    return [
+        f"found = vitviz.{_CALLS[found[0].method]}({', '.join(given)})",
+        *([edges] if along_edges else []),
+        f"print({'[(one.box, one.score) for one in found]' if several else 'found.box, found.score'})",
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from vitviz.draw.sheet import beside, column
 from vitviz.figure import Figure
 from vitviz.figures.traced_image import TracedImage, snippet_framing
 from vitviz.heatmap import Heatmap
+from vitviz.models import Model
 from vitviz.outputs import has_classifier
 
 CLASSES_SHOWN = 5
@@ -49,16 +50,31 @@ def as_picture(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> I
     return Image.fromarray((values * 255).round().byte().permute(1, 2, 0).numpy())  # (height, width, 3)
 
 
+@dataclass(frozen=True, eq=False)
+class ChangedMap:
+    """A map without and with interventions.
+
+    Attributes:
+        before: map of the unchanged model
+        after: map of the changed model
+        line: the Python that computes the map, `heatmap`, from `trace`
+        line_after: the Python that computes `heatmap_after` from `after`, if it is not the same
+        details: provenance: "map" (its name), "query", "layer" and "head", as far as they apply
+    """
+
+    before: Heatmap
+    after: Heatmap
+    line: str
+    line_after: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
 def what_if_figure(
     subject: TracedImage,
     changes: Interventions,
     logits: Tensor,
-    before: Heatmap,
-    after: Heatmap,
-    line: str,
-    line_after: str = "",
+    shown: ChangedMap,
     *,
-    map_details: Mapping[str, Any] = MappingProxyType({}),
     means: HeadMeans | None = None,
     classes: bool = True,
     robust: bool = True,
@@ -71,17 +87,14 @@ def what_if_figure(
         subject: the traced image of the unchanged model
         changes: the interventions
         logits: (classes,) of the changed model
-        before: map of the unchanged model
-        after: map of the changed model
-        line: the Python that computes the map, `heatmap`, from `trace`
-        line_after: the Python that computes `heatmap_after` from `after`, if it is not the same
-        map_details: provenance of the map: "map" (its name), "query", "layer" and "head", as far as they apply
+        shown: the map of both
         means: mean outputs that heads were replaced by
         classes: whether the outputs are not features; for features only the maps are drawn
         robust: scales end at the 99th percentile
         theme: colours and font size
         width: pixels of each half
     """
+    before, after = shown.before, shown.after
     scale = Scale.of(before.values, after.values, robust=robust)
     maps = [
         draw_heatmap(heatmap, image=picture, scale=scale, title=name, theme=theme, width=width)
@@ -94,30 +107,13 @@ def what_if_figure(
     arrays: dict[str, np.ndarray] = {"before": before.values, "after": after.values}
     words = f"{before.label} before and after."
     if classes:
-        outputs = (subject.trace.logits, logits)
-        both = [top_predictions(each, subject.model, CLASSES_SHOWN) for each in outputs]
-        shares = subject.model.output_kind.is_probability
-        longest = 1.0 if shares else max(abs(one.value) for best in both for one in best)
-        bars = [
-            draw_bars(
-                [one.label for one in best],
-                [one.value for one in best],
-                percent=shares,
-                full=longest,
-                chosen=0,
-                title=name,
-                theme=theme,
-                width=width,
-            )
-            for best, name in zip(both, ("The model as it is", "Changed"), strict=True)
-        ]
-        pieces.insert(0, beside(bars, theme))
-        before_after = zip(("logits_before", "logits_after"), outputs, strict=True)
-        arrays |= {name: each.float().cpu().numpy() for name, each in before_after}
-        first = [f"{best[0].label} {best[0].text}" for best in both]
-        words = f"{'Most probable' if shares else 'Output'} before: {first[0]}; after: {first[1]}. {words}"
-    place = {name: map_details[name] for name in ("query", "layer", "head") if map_details.get(name) is not None}
-    parameters = {"interventions": changes.encode(), "map": map_details.get("map", before.label)}
+        bars, said = _predictions(subject.model, (subject.trace.logits, logits), theme, width)
+        pieces.insert(0, bars)
+        words = f"{said} {words}"
+        both = (("logits_before", subject.trace.logits), ("logits_after", logits))
+        arrays |= {name: each.float().cpu().numpy() for name, each in both}
+    place = {name: shown.details[name] for name in ("query", "layer", "head") if shown.details.get(name) is not None}
+    parameters = {"interventions": changes.encode(), "map": shown.details.get("map", before.label)}
     if means is not None:
         parameters["head means"] = f"{means.digest} of {means.images} photographs"
     return Figure(
@@ -125,8 +121,31 @@ def what_if_figure(
         drawing=column(pieces, theme),
         alt=words,
         provenance=subject.provenance("intervention", parameters=parameters, **place),
-        snippet=intervention_snippet(subject, changes, line, line_after),
+        snippet=intervention_snippet(subject, changes, shown.line, shown.line_after),
     )
+
+
+def _predictions(model: Model, outputs: tuple[Tensor, Tensor], theme: Theme, width: int) -> tuple[Image.Image, str]:
+    """Bars of the first outputs before and after, on one scale, and a sentence with the first of each."""
+    both = [top_predictions(each, model, CLASSES_SHOWN) for each in outputs]
+    shares = model.output_kind.is_probability
+    longest = 1.0 if shares else max(abs(one.value) for best in both for one in best)
+    bars = [
+        draw_bars(
+            [one.label for one in best],
+            [one.value for one in best],
+            percent=shares,
+            full=longest,
+            chosen=0,
+            title=name,
+            theme=theme,
+            width=width,
+        )
+        for best, name in zip(both, ("The model as it is", "Changed"), strict=True)
+    ]
+    first = [f"{best[0].label} {best[0].text}" for best in both]
+    said = f"{'Most probable' if shares else 'Output'} before: {first[0]}; after: {first[1]}."
+    return beside(bars, theme), said
 
 
 def intervention_snippet(subject: TracedImage, changes: Interventions, line: str, line_after: str = "") -> str:

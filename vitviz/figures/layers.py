@@ -19,7 +19,7 @@ from vitviz.analysis.layers import (
 from vitviz.analysis.queries import Query, QueryLike, layer_query, nearest_query
 from vitviz.capture.trace import Layer, Trace
 from vitviz.draw import LIGHT, Scale, Theme, draw_board
-from vitviz.draw.layer import QuerySide, draw_layer, draw_overview
+from vitviz.draw.layer import LayerMap, QuerySide, draw_layer, draw_overview
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
 from vitviz.figures.traced_image import TracedImage, made, query_words
@@ -163,27 +163,21 @@ def overview_figure(
     """Attention of a query in every layer, mean over heads, each layer on its own grid. Arguments as in `layer_figure`."""
     trace, _ = subject.trace, _checked(subject, -1)
     asked = layer_query(trace, query)
-    arrays: dict[str, np.ndarray] = {}
-    names: list[str] = []
-    reaches: list[np.ndarray] = []
-    queries: list[tuple[int, int] | None] = []
+    shown: list[LayerMap] = []
     asked_in: dict[str, list[int]] = {}
     for index, layer in enumerate(trace.all_layers):
         own = nearest_query(layer, asked, trace.layout.grid)
         at_place = asked.cell is not None and own.cell is not None  # on a coarser grid the patch has another name
         asked_in.setdefault(query_words(asked if at_place else own), []).append(index)
-        arrays[f"layer_{index}"] = attention_map(layer, own).values
-        names.append(_sentence(layer_name(trace, index)))
-        reaches.append(reach_of(layer, own))
-        queries.append(own.cell if layer.query_layout.grid == layer.key_layout.grid else None)
+        cell = own.cell if layer.query_layout.grid == layer.key_layout.grid else None
+        name = _sentence(layer_name(trace, index))
+        shown.append(LayerMap(name, attention_map(layer, own).values, reach_of(layer, own), cell))
     return Figure(
-        arrays=arrays,
-        drawing=draw_overview(
-            subject.prepared.shown, [*arrays.values()], names, reaches, queries, robust=robust, theme=theme, width=width
-        ),
+        arrays={f"layer_{index}": layer.values for index, layer in enumerate(shown)},
+        drawing=draw_overview(subject.prepared.shown, shown, robust=robust, theme=theme, width=width),
         alt=(
             f"Where {_askers(asked_in)}, in the mean of all heads, in each of {len(trace.all_layers)} layers on its own grid: "
-            f"{'; '.join(names)}."
+            f"{'; '.join(layer.name for layer in shown)}."
         ),
         provenance=subject.provenance("attention weights of every layer", query=str(asked)),
         snippet=subject.snippet(

@@ -248,11 +248,6 @@ def perturbation_figure(
     )
     labels = {name: f"{name}: {names[name]}" for name in curves}
     named = [f"{labels[name]} ({curve.target})" for name, curve in curves.items()]
-    given = (("vit", "seen.shown"), ("cnn", "cut"))[-len(curves) :]
-    asked = ", ".join(
-        f"({', '.join(each)}, {curve.target})" for each, curve in zip(given, curves.values(), strict=True)
-    )
-    random = f", orders={orders}" if first.kind in RANDOM else ""
     return Figure(
         arrays={
             "levels": first.levels,
@@ -272,20 +267,28 @@ def perturbation_figure(
         provenance=replace(
             provenance, parameters={**provenance.parameters, "perturbation": first.kind, "classes": named}
         ),
-        snippet="\n".join(
-            [
-                "import numpy as np",
-                *cut.imports,
-                "import vitviz",
-                "",
-                cut.networks,
-                f"image = vitviz.load_image({cut.image_name!r})",
-                *cut.lines,
-                "curves = [",
-                f"    vitviz.perturbation_curve(model, np.asarray(pixels), {first.kind!r}, output{random})",
-                f"    for model, pixels, output in ({asked},)  # {'; '.join(map(repr, labels.values()))}",
-                "]",
-                "print([curve.values for curve in curves])",
-            ]
-        ),
+        snippet=_perturbation_snippet([*curves.values()], [*labels.values()], cut, orders),
+    )
+
+
+def _perturbation_snippet(curves: Sequence[PerturbationCurve], labels: Sequence[str], cut: SameCut, orders: int) -> str:
+    """The Python that computes the curves of both networks, or of the second alone."""
+    given = (("vit", "seen.shown"), ("cnn", "cut"))[-len(curves) :]
+    asked = ", ".join(f"({', '.join(each)}, {curve.target})" for each, curve in zip(given, curves, strict=True))
+    random = f", orders={orders}" if curves[0].kind in RANDOM else ""
+    return "\n".join(
+        [
+            "import numpy as np",
+            *cut.imports,
+            "import vitviz",
+            "",
+            cut.networks,
+            f"image = vitviz.load_image({cut.image_name!r})",
+            *cut.lines,
+            "curves = [",
+            f"    vitviz.perturbation_curve(model, np.asarray(pixels), {curves[0].kind!r}, output{random})",
+            f"    for model, pixels, output in ({asked},)  # {'; '.join(map(repr, labels))}",
+            "]",
+            "print([curve.values for curve in curves])",
+        ]
     )

@@ -45,13 +45,9 @@ class MicroscopeStyle(HeadsStyle, total=False):
     """Arguments of `microscope`.
 
     Attributes:
-        direction: "at" for the keys that the token attends to, "by" for the queries that attend to the token.
-        measure: "weight", or "value" for weights times the norms of the value vectors.
         links: Draw the strongest links.
     """
 
-    direction: str
-    measure: str
     links: bool
 
 
@@ -141,3 +137,29 @@ class OutliersStyle(FigureStyle, total=False):
     """
 
     count: int
+
+
+class ComponentsStyle(TypedDict, total=False):
+    """Arguments of `components`.
+
+    Attributes:
+        width: Width of the figure in pixels.
+        foreground: Leave out patches of the background, as `principal_components`.
+        smooth: Interpolate between the patches' centres instead of one rectangle for each patch.
+    """
+
+    width: int
+    foreground: bool
+    smooth: bool
+
+
+class ObjectsStyle(TypedDict, total=False):
+    """Arguments of `objects`.
+
+    Attributes:
+        width: Width of the figure in pixels.
+        centred: Subtract the mean patch first, as by default; the methods' papers do not.
+    """
+
+    width: int
+    centred: bool

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vitviz.capture.blocks import HiddenStates
 from vitviz.capture.trace import Trace
@@ -90,6 +91,22 @@ class TracedImage:
                 *lines,
             ]
         )
+
+
+def subject_of(trace: Trace) -> TracedImage:
+    """The subject of a trace made by `vitviz.trace`, which has its model and its image.
+
+    Raises:
+        ValueError: For a trace without model and image, such as one made by `trace_input`.
+    """
+    if trace.model is None or trace.shown is None:
+        raise ValueError(
+            "this trace carries neither its model nor the pixels shown, so there is no figure of it; make it with "
+            "vitviz.trace(model, image)"
+        )
+    box = (0.0, 0.0, float(trace.shown.shape[1]), float(trace.shown.shape[0]))
+    prepared = Prepared(trace.input, Image.fromarray(trace.shown), box, trace.framing, trace.model)
+    return TracedImage(trace.model, prepared, trace, trace.image_hash)
 
 
 def traced_image(

@@ -11,7 +11,7 @@ import torch
 from vitviz.analysis.attention import sink_tokens
 from vitviz.analysis.sinks import kept_value_norms, value_norms
 from vitviz.errors import UnsupportedError
-from vitviz.figures.attention import microscope_figure
+from vitviz.figures.microscope import TokenAttention, microscope_figure
 from vitviz.tokens import TokenLayout, cell_name
 from vitviz.ui import state
 from vitviz.ui.components.microscope import MicroscopeView, layer_arrays, microscope
@@ -140,15 +140,7 @@ def _exports(context: PageContext, view: MicroscopeView) -> None:
     """The microscope's maps as a figure with exports: of the pinned token, else of the first one."""
     layout = context.layout
     token = view.token or (layout.prefix[0] if layout.prefix else cell_name(layout.grid[0] // 2, layout.grid[1] // 2))
-    params: dict[str, Any] = {
-        "layer": view.layer,
-        "token": token,
-        "head": view.head,
-        "direction": view.direction,
-        "measure": view.measure,
-        "links": view.links,
-        "shared": view.shared,
-        "robust": context.robust,
-    }
-    make = partial(microscope_figure, context.subject, **params, theme=context.theme)
-    figure.exports(context, "attention", make, **params)
+    shown = TokenAttention(view.layer, token, view.head, view.direction, view.measure)
+    params: dict[str, Any] = {"links": view.links, "shared": view.shared, "robust": context.robust}
+    make = partial(microscope_figure, context.subject, shown, **params, theme=context.theme)
+    figure.exports(context, "attention", make, shown=shown, **params)

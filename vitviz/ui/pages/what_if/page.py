@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import streamlit as st
+from PIL import Image
 
 from vitviz.analysis.interventions import Interventions
 from vitviz.analysis.prediction import top_predictions
@@ -15,7 +16,7 @@ from vitviz.analysis.targets import needs_classifier
 from vitviz.draw import Scale
 from vitviz.draw.scale import number
 from vitviz.figures.attention import map_code
-from vitviz.figures.interventions import seen_picture, what_if_figure
+from vitviz.figures.interventions import ChangedMap, seen_picture, what_if_figure
 from vitviz.heatmap import Heatmap
 from vitviz.outputs import has_classifier
 from vitviz.ui import state
@@ -141,55 +142,43 @@ def _points(change: float) -> str:
     return words.SAME if text in ("+0.0", "\N{MINUS SIGN}0.0") else text
 
 
+@dataclass(frozen=True)
+class MapChoice:
+    """The map that is compared.
+
+    Attributes:
+        kind: "attention" or "rollout".
+        query: its text form.
+        layer, head: of the attention; head None for the mean of heads.
+    """
+
+    kind: str
+    query: str
+    layer: int
+    head: int | None
+
+    @property
+    def name(self) -> str:
+        return words.MAPS[self.kind].format(
+            query=common.token(self.query), layer=self.layer, head=head_words(self.head)
+        )
+
+
 def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
     """The change of the features that the output is read from, one map before and after, the input, and each patch's
     similarity.
     """
-    context = explained.context
-    found, changed = changed_answer(explained, given), trace_of(context, given)
+    context, found = explained.context, changed_answer(explained, given)
     if (cosine := found.token_read) is not None:
         sentence(words.TOKEN_READ, token=common.token(str(found.read)), cosine=cosine)
-    kind, query, layer, head = _choices(context)
-    off = edits.layers_off(given)
-    params: dict[str, Any] = {"kind": kind, "query": query, "layer": layer, "head": head}
-    before: Heatmap = context.ask("map as it is", lambda _: map_of(context.trace, kind, query, layer, head), **params)
-    after: Heatmap = explained.ask(
-        "map changed",
-        lambda _, __: map_of(changed, kind, query, layer, head, off),
-        changes=given.encode(),
-        means=found.means,
-        **params,
-    )
-    robust = context.robust
-    scale = Scale.of(before.values, after.values, robust=robust)
-    name = words.MAPS[kind].format(
-        query=common.token(query),
-        layer=layer,
-        head=head_words(head),
-    )
+    choice = _choose_map(context)
+    maps = _maps(explained, given, found, choice)
     seen = seen_picture(context.subject, given)
     what = (("changes", given.encode()), ("means", found.means))
-    caption(words.MAP_OF, map=name)
-    for column, heatmap, key in zip(st.columns(2), (before, after), ("before", "after"), strict=True):
-        with column:
-            title = words.MAP_NAMES[key].format(map=name)
-            st.markdown(f"**{words.MAP_TITLES[key]}**")
-            show_picture(
-                context,
-                f"map {key}",
-                alt=words.MAP_ALT.format(name=title),
-                heatmap=heatmap,
-                scale=scale,
-                params=(*params.items(), *(what if key == "after" else ())),
-                size=PictureSize(widest=PICTURE),
-                link=LINK,
-                chosen=context.query,
-                shown=seen if key == "after" else None,
-                on_pick=take_query,
-                one_of_many=True,
-            )
-    _notes(given, kind, layer, head)
-    _exports(explained, given, found, before, after, kind, query, layer, head)
+    caption(words.MAP_OF, map=choice.name)
+    _before_and_after(context, choice, maps, seen, what)
+    _notes(given, choice)
+    _exports(explained, given, found, choice, maps)
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.SEEN}**")
@@ -210,7 +199,52 @@ def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
         _similarity(context, found, what)
 
 
-def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
+def _maps(
+    explained: ExplainedTarget, given: Interventions, found: ChangedAnswer, choice: MapChoice
+) -> tuple[Heatmap, Heatmap]:
+    """The chosen map of the model as it is, and of the changed one."""
+    context, changed, off = explained.context, trace_of(explained.context, given), edits.layers_off(given)
+    params = asdict(choice)
+    before: Heatmap = context.ask("map as it is", lambda _: map_of(context.trace, **params), **params)
+    after: Heatmap = explained.ask(
+        "map changed",
+        lambda _, __: map_of(changed, **params, off=off),
+        changes=given.encode(),
+        means=found.means,
+        **params,
+    )
+    return before, after
+
+
+def _before_and_after(
+    context: PageContext,
+    choice: MapChoice,
+    maps: tuple[Heatmap, Heatmap],
+    seen: Image.Image,
+    what: tuple[tuple[str, str], ...],
+) -> None:
+    """Both maps on one scale, beside each other: over the photograph, and over what the changed model sees."""
+    scale = Scale.of(*(heatmap.values for heatmap in maps), robust=context.robust)
+    for column, heatmap, key in zip(st.columns(2), maps, ("before", "after"), strict=True):
+        with column:
+            st.markdown(f"**{words.MAP_TITLES[key]}**")
+            show_picture(
+                context,
+                f"map {key}",
+                alt=words.MAP_ALT.format(name=words.MAP_NAMES[key].format(map=choice.name)),
+                heatmap=heatmap,
+                scale=scale,
+                params=(*asdict(choice).items(), *(what if key == "after" else ())),
+                size=PictureSize(widest=PICTURE),
+                link=LINK,
+                chosen=context.query,
+                shown=seen if key == "after" else None,
+                on_pick=take_query,
+                one_of_many=True,
+            )
+
+
+def _choose_map(context: PageContext) -> MapChoice:
     one, two, three = st.columns([2, 1, 1], vertical_alignment="bottom")
     with one:
         kind = st.segmented_control(
@@ -225,15 +259,15 @@ def _choices(context: PageContext) -> tuple[str, str, int, int | None]:
                 choose_layer(context.trace.num_layers, layer)
         with three:
             choose_head(heads, head, width="stretch")
-    return kind, query, layer, head
+    return MapChoice(kind, query, layer, head)
 
 
-def _notes(given: Interventions, kind: str, layer: int, head: int | None) -> None:
-    if kind == "rollout" and (edits.layers_off(given) or edits.heads_off(given)):
+def _notes(given: Interventions, choice: MapChoice) -> None:
+    if choice.kind == "rollout" and (edits.layers_off(given) or edits.heads_off(given)):
         caption(words.ROLLOUT_LEFT_OUT)
-    elif kind == "attention" and layer in edits.layers_off(given):
-        st.caption(words.LAYER_IS_OFF.format(layer=layer))
-    elif kind == "attention" and (layer, head) in edits.heads_off(given):
+    elif choice.kind == "attention" and choice.layer in edits.layers_off(given):
+        st.caption(words.LAYER_IS_OFF.format(layer=choice.layer))
+    elif choice.kind == "attention" and (choice.layer, choice.head) in edits.heads_off(given):
         caption(words.HEAD_IS_OFF)
 
 
@@ -262,22 +296,19 @@ def _exports(
     explained: ExplainedTarget,
     given: Interventions,
     found: ChangedAnswer,
-    before: Heatmap,
-    after: Heatmap,
-    kind: str,
-    query: str,
-    layer: int,
-    head: int | None,
+    choice: MapChoice,
+    maps: tuple[Heatmap, Heatmap],
 ) -> None:
-    context = explained.context
+    context, kind, query, pools = explained.context, choice.kind, choice.query, choice.query == POOL
     line_after = ""
     if kind == "rollout" and (off := edits.layers_off(given)):
         kept = f"tuple(each for at, each in enumerate(after.layers) if at not in {off})"
         changed = map_code(kind, query, trace=f"replace(after, layers={kept})")
         line_after = f"from dataclasses import replace\n\nheatmap_after = {changed}"
-    line = "heatmap = " + map_code(kind, query, 0 if query == POOL else layer, head)
-    place = {} if kind == "rollout" else {"head": head} if query == POOL else {"layer": layer, "head": head}
-    details = {"map": "rollout" if kind == "rollout" else "attention weights", "query": query, **place}
+    line = "heatmap = " + map_code(kind, query, 0 if pools else choice.layer, choice.head)
+    place = {"head": choice.head} if pools else {"layer": choice.layer, "head": choice.head}
+    name = "rollout" if kind == "rollout" else "attention weights"
+    details = {"map": name, "query": query, **({} if kind == "rollout" else place)}
     means = gallery_means(context) if needs_means(given) else None
     robust = context.robust
     figure.exports(
@@ -287,11 +318,7 @@ def _exports(
             context.subject,
             given,
             found.effect.after.logits[0],
-            before,
-            after,
-            line,
-            line_after,
-            map_details=details,
+            ChangedMap(*maps, line, line_after, details),
             means=means,
             classes=has_classifier(context.model),
             robust=robust,
@@ -299,11 +326,8 @@ def _exports(
         ),
         changes=given.encode(),
         means=found.means,
-        kind=kind,
-        query=query,
-        layer=layer,
-        head=head,
         robust=robust,
+        **asdict(choice),
     )
 
 
