@@ -1,10 +1,11 @@
-"""Breaks the computing code, one line at a time, and says which test notices.
+"""Breaks the code, one line at a time, and says which test notices.
 
-    python scripts/break_things.py [--seed N] [--count N] [--list] [--only N]
+    python scripts/break_things.py [--seed N] [--count N] [--parts PATH ...] [--list] [--only N]
 
 A change is one of KINDS, at a place chosen by the seed, each in another file. It is made in a copy of the repository, in which
 the tests of the changed file run until one fails. A change that no test notices is a hole in the tests, or changes nothing that
-can be seen (a tolerance, a size of chunks); which of the two it is, somebody has to decide.
+can be seen (a tolerance, a size of chunks); which of the two it is, somebody has to decide. The parts are by default those that
+compute; others are folders or files of vitviz, such as ui/server or frontend/core. Tests in a browser do not run.
 """
 
 from __future__ import annotations
@@ -163,44 +164,87 @@ def changes(file: Path, text: str) -> list[Change]:
     return found
 
 
+# What stands in JavaScript -> what it becomes; in the order in which they are looked for.
+SCRIPTED = [
+    ("comparison turned", r"(?<![=<>!])(===|!==|<=|>=|(?<= )<(?= )|(?<= )>(?= ))(?![=>])"),
+    ("operator swapped", r"(?<= )[-+*/%](?= )"),
+    ("and for or", r"&&|\|\|"),
+    ("constant changed", r"(?<![\w.#])\d+(?:\.\d+)?(?![\w.])"),
+    ("other extreme", r"(?<=Math\.)(?:min|max)\b"),
+]
+BECOMES = {
+    **{"===": "!==", "!==": "===", "<": ">=", "<=": ">", ">": "<=", ">=": "<", "&&": "||", "||": "&&"},
+    **{"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "min": "max", "max": "min"},
+}
+# Comments, text and regular expressions, in which nothing is changed.
+NO_CODE = re.compile(
+    r"//[^\n]*|/\*.*?\*/|\"[^\"\n]*\"|'[^'\n]*'|`[^`]*`|(?<=[(,=] )/[^/\n]+/|^import .*?;", re.DOTALL | re.MULTILINE
+)
+
+
+def script_changes(file: Path, text: str) -> list[Change]:
+    """Every change that can be made to a module of JavaScript."""
+    code = NO_CODE.sub(lambda found: re.sub(r"[^\n]", "\0", found[0]), text)
+    found, lines = [], text.splitlines()
+    for number, line in enumerate(code.splitlines(), 1):
+        for kind, pattern in SCRIPTED:
+            for match in re.finditer(pattern, line):
+                first, old = len(lines[number - 1][: match.start()].encode()), match[0]
+                new = BECOMES.get(old) or (str(float(old) * 2) if "." in old else str(int(old) + 1))
+                found.append(Change(kind, file, number, first, first + len(old.encode()), new))
+    return found
+
+
+CHANGES: dict[str, Callable[[Path, str], list[Change]]] = {".py": changes, ".js": script_changes}
+
+
 @cache
-def possible() -> dict[str, list[Change]]:
-    """Every change of each kind in the computing code."""
+def possible(parts: tuple[str, ...] = COMPUTING) -> dict[str, list[Change]]:
+    """Every change of each kind in some parts of vitviz; kinds without one are left out."""
     every: dict[str, list[Change]] = {kind: [] for kind in KINDS}
-    for top in COMPUTING:
-        path = ROOT / "vitviz" / top
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            for change in changes(file.relative_to(ROOT), file.read_text(encoding="utf-8")):
+    for part in parts:
+        path = ROOT / "vitviz" / part
+        if not path.exists():
+            raise FileNotFoundError(f"{part} is neither a folder nor a file of vitviz.")
+        files = sorted(each for each in path.rglob("*") if each.suffix in CHANGES) if path.is_dir() else [path]
+        for file in files:
+            for change in CHANGES[file.suffix](file.relative_to(ROOT), file.read_text(encoding="utf-8")):
                 every[change.kind].append(change)
-    return every
+    return {kind: found for kind, found in every.items() if found}
 
 
-def chosen(seed: int, count: int) -> list[Change]:
-    """`count` changes in as many files: first a kind, then one of its places."""
-    chance, every = random.Random(seed), possible()
+def chosen(seed: int, count: int, parts: tuple[str, ...] = COMPUTING) -> list[Change]:
+    """`count` changes in as many files, or in all that there are: first a kind, then one of its places."""
+    chance, every = random.Random(seed), possible(parts)
+    count = min(count, len({change.file for found in every.values() for change in found}))
     picked: list[Change] = []
     while len(picked) < count:
-        change = chance.choice(every[chance.choice(list(KINDS))])
+        change = chance.choice(every[chance.choice(list(every))])
         if change.file not in {each.file for each in picked}:
             picked.append(change)
     return picked
 
 
 def mirrored_tests(file: Path) -> list[str]:
-    """The test files of a module: of its name in the mirrored folder, then all others that import it, then its folder."""
+    """The test files of a module: of its name in the mirrored folder, then all others that import it, then its folder. Those of
+    the user interface run for the user interface alone.
+    """
     parts = file.with_suffix("").parts[1:]
     module = ".".join(("vitviz", *parts)).removesuffix(".__init__")
     folder = ROOT / "tests" / Path(*parts[:-1])
     named = sorted(folder.glob(f"test_{parts[-1]}*.py"))
     above, _, last = module.rpartition(".")
     imports = re.compile(rf"(from|import) {re.escape(module)}\b|from {re.escape(above)} import .*\b{re.escape(last)}\b")
-    skipped = {"browser", "ui"}
+    if file.suffix == ".js":
+        imports = re.compile(rf"\"\./{re.escape('/'.join(parts[1:]))}\.js\"")
+    skipped = {"browser"} if parts[0] == "ui" else {"browser", "ui"}
     others = [
         path
         for path in sorted((ROOT / "tests").rglob("test_*.py"))
         if not skipped & set(path.parts) and imports.search(path.read_text(encoding="utf-8"))
     ]
-    nearby = sorted((ROOT / "tests" / parts[0]).rglob("test_*.py")) if len(parts) > 1 else []
+    nearby = sorted((ROOT / "tests" / Path(*parts[:2] if parts[0] == "ui" else parts[:1])).rglob("test_*.py"))
+    nearby = nearby if len(parts) > 1 else []
     return [str(path.relative_to(ROOT)) for path in dict.fromkeys([*named, *others, *nearby])]
 
 
@@ -241,12 +285,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--parts", nargs="+", default=COMPUTING, metavar="PATH", help="folders or files of vitviz")
     parser.add_argument("--list", action="store_true", help="show the changes and make none")
     parser.add_argument("--only", type=int, metavar="N", help="the N-th change of these alone, counted from 0")
     parser.add_argument("--minutes", type=float, default=15, help="for the tests of one change")
     asked = parser.parse_args()
     unnoticed = 0
-    for number, change in enumerate(chosen(asked.seed, asked.count)):
+    for number, change in enumerate(chosen(asked.seed, asked.count, tuple(asked.parts))):
         if asked.only is not None and number != asked.only:
             continue
         print(f"{number}. {change.words((ROOT / change.file).read_text(encoding='utf-8'))}", flush=True)

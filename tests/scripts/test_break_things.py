@@ -44,6 +44,49 @@ def test_changes_of_a_line(breaking, kind, before, after):
     assert sorted(found) == sorted(after)
 
 
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        (
+            "comparison turned",
+            'if (a === "ä < b" && c < d) go((x) => x >= 1); // e < f',
+            [
+                'if (a !== "ä < b" && c < d) go((x) => x >= 1); // e < f',
+                'if (a === "ä < b" && c >= d) go((x) => x >= 1); // e < f',
+                'if (a === "ä < b" && c < d) go((x) => x < 1); // e < f',
+            ],
+        ),
+        (
+            "operator swapped",
+            "y += `a - b` ** 2 - (i++ * -k);",
+            ["y += `a - b` ** 2 + (i++ * -k);", "y += `a - b` ** 2 - (i++ / -k);"],
+        ),
+        ("and for or", "/* a || b\n*/ const y = a ?? (b || c);", ["/* a || b\n*/ const y = a ?? (b && c);"]),
+        (
+            "constant changed",
+            'x2.y[3] = /1/.test("4") ? 0.5 : "#fff0";',
+            ['x2.y[4] = /1/.test("4") ? 0.5 : "#fff0";', 'x2.y[3] = /1/.test("4") ? 1.0 : "#fff0";'],
+        ),
+        ("other extreme", "Math.max(min, 1)", ["Math.min(min, 1)"]),
+    ],
+)
+def test_changes_of_a_line_of_javascript(breaking, kind, before, after):
+    found = [change.apply(before) for change in breaking.script_changes(Path("x.js"), before) if change.kind == kind]
+    assert sorted(found) == sorted(after)
+
+
+def test_other_parts_are_broken_where_they_are_named(breaking):
+    for part, suffix in (("frontend/core", ".js"), ("ui/compute", ".py")):
+        found = breaking.chosen(0, 4, (part,))
+        assert len({change.file for change in found}) == 4
+        assert all(
+            change.file.parts[:3] == ("vitviz", *part.split("/")) and change.file.suffix == suffix for change in found
+        )
+    assert len(breaking.chosen(0, 5, ("tokens.py",))) == 1, "all files that there are"
+    with pytest.raises(FileNotFoundError, match="nowhere is neither"):
+        breaking.chosen(0, 1, ("nowhere",))
+
+
 def test_the_same_seed_chooses_the_same_ten_lines(breaking):
     one, again, other = (breaking.chosen(seed, 10) for seed in (0, 0, 1))
     assert one == again != other
@@ -56,4 +99,9 @@ def test_the_same_seed_chooses_the_same_ten_lines(breaking):
 def test_tests_of_a_module_are_those_of_its_name_first(breaking):
     found = breaking.mirrored_tests(Path("vitviz/draw/matrix.py"))
     assert found[0].startswith("tests/draw/") and len(found) > 3
-    assert not any("browser" in name for name in found)
+    assert not any("browser" in name or "/ui/" in name for name in found)
+    assert (
+        breaking.mirrored_tests(Path("vitviz/frontend/core/timeline.js"))[0] == "tests/frontend/views/test_journey.py"
+    )
+    queue = breaking.mirrored_tests(Path("vitviz/ui/compute/queue.py"))
+    assert queue[0].startswith("tests/ui/compute/test_queue") and not any("/shell/" in name for name in queue[-5:])
