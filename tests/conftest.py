@@ -11,7 +11,6 @@ import random
 import shutil
 import subprocess
 import sys
-import zlib
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,9 +41,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keeps one long test in N, and puts browser tests first: they take longest and stay in one process."""
     every = config.getoption("--one-of")
     if every > 1:
-        left_out = {item for item in items if is_long(item) and not has_turn(item.nodeid, every, int(commit()[:8], 16))}
-        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-        items[:] = [item for item in items if item not in left_out]
+        names = [item.nodeid for item in items if is_long(item)]
+        left_out = {*names} - those_of_turn(names, every, int(commit()[:8], 16))
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
     # A stable sort. Files outside folders come next: some of them are long, and a long one at the end would run alone.
     items.sort(key=lambda item: 0 if item.nodeid.startswith(BROWSER) else 1 + item.nodeid.partition("::")[0].count("/"))
 
@@ -53,9 +53,11 @@ def is_long(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(name) for name in ("long", "registry"))
 
 
-def has_turn(nodeid: str, every: int, turn: int) -> bool:
-    """Whether a test is among those of this turn: in `every` turns in a row each test has one."""
-    return (zlib.crc32(nodeid.encode()) + turn) % every == 0
+def those_of_turn(names: list[str], every: int, turn: int) -> set[str]:
+    """The tests of this turn: in `every` turns in a row each test has one. As many in each, and of a file's as few as can be,
+    since those of one file often take equally long.
+    """
+    return {name for place, name in enumerate(sorted(names)) if (place + turn) % every == 0}
 
 
 def commit() -> str:

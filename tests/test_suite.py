@@ -31,11 +31,12 @@ def test_a_module_has_its_tests_in_the_file_of_its_name() -> None:
     assert [name for name in astray if Path(name).stem not in OF_THE_REPOSITORY] == []
 
 
-def test_every_long_test_has_one_turn_in_sixteen() -> None:
-    names = [f"tests/x.py::test_{number}" for number in range(500)]
-    turns = [[name for name in names if conftest.has_turn(name, 16, turn)] for turn in range(7, 23)]
+def test_every_long_test_has_one_turn_in_sixteen_and_no_turn_has_many_of_one_file() -> None:
+    names = [f"tests/{file}.py::test_{number}[{number}]" for number in range(25) for file in "cab"]
+    turns = [conftest.those_of_turn(names, 16, turn) for turn in range(7, 23)]
     assert sorted(name for turn in turns for name in turn) == sorted(names)
-    assert all(10 < len(turn) < 60 for turn in turns)
+    assert {len(turn) for turn in turns} == {4, 5}
+    assert all(sum(name.startswith(f"tests/{file}") for name in turn) <= 2 for turn in turns for file in "abc")
 
 
 class Item:
