@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -28,6 +29,7 @@ from vitviz.ui.pages.registry import pages
 from vitviz.ui.pages.rollout import text as rollout
 from vitviz.ui.pages.start import figure as start_figure
 from vitviz.ui.pages.start import page as start
+from vitviz.ui.pages.start import text as start_text
 from vitviz.ui.server import route, session
 from vitviz.ui.shell import text as sidebar
 from vitviz.ui.text import common
@@ -104,6 +106,29 @@ def test_own_picture_is_shown_and_stays_out_of_the_link(app, page):
     assert not shown.wrong
     assert sidebar.OWN_PICTURE in shown.text
     assert shown.parameters == {"image": "upload"}
+
+
+@pytest.mark.usefixtures("own_sessions")
+def test_own_picture_is_the_first_of_the_gallery_until_it_is_deleted(app):
+    """And of nobody else's gallery: its thumbnail is in the data, not under an address."""
+
+    def own(shown) -> list[dict]:
+        return [each for each in journey_of(shown)["gallery"] if each["id"] == "upload"]
+
+    file = io.BytesIO()
+    Image.fromarray(np.full((80, 120, 3), (20, 90, 200), np.uint8)).save(file, "PNG")
+    shown, other = upload(app("start"), file.getvalue()), app("start")
+    assert journey_of(shown)["gallery"][0]["id"] == journey_of(shown)["image"] == "upload"
+    (mine,) = own(shown)
+    small = np.asarray(Image.open(io.BytesIO(base64.b64decode(mine["url"].removeprefix("data:image/jpeg;base64,")))))
+    np.testing.assert_allclose(small, np.full(small.shape, (20, 90, 200)), atol=6)
+    assert small.shape[0] == small.shape[1] and mine["title"] == str(start_text.OWN_TITLE)
+    assert own(other) == [] and len(journey_of(other)["gallery"]) == len(journey_of(shown)["gallery"]) - 1
+    shown.at.segmented_control(key="picture source").set_value("gallery").run()
+    assert journey_of(shown)["image"] != "upload" and own(shown) == [mine], "it is still there to come back to"
+    shown.at.segmented_control(key="picture source").set_value("upload").run()
+    next(button for button in shown.at.button if button.label == sidebar.FORGET).click().run()
+    assert not shown.wrong and own(shown) == []
 
 
 @pytest.mark.parametrize("page", UPLOADED)
