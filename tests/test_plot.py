@@ -137,15 +137,14 @@ def test_two_pictures_and_a_changed_model(trace, image) -> None:
     assert figure.provenance.parameters["interventions"] == changes.encode()
 
 
-def test_tokens_that_stand_out() -> None:
+def test_tokens_that_stand_out(trace) -> None:
+    with pytest.raises(ValueError, match="no token stands out"):
+        plot.outliers(trace)  # of random weights
     model = vitviz.load_model("embedded", input_size=112)
     trace = vitviz.trace(model, vitviz.load_sample("cat"))
     found = vitviz.token_outliers(vitviz.Question(model, trace.input, vitviz.SelfDot()))
-    if found.tokens:
-        assert plot.outliers(trace).arrays["names"][0] in {trace.layout.name_of(token) for token in found.tokens}
-    else:
-        with pytest.raises(ValueError, match="no token stands out"):
-            plot.outliers(trace)
+    assert found.tokens
+    assert plot.outliers(trace).arrays["names"][0] in {trace.layout.name_of(token) for token in found.tokens}
     with pytest.raises(ValueError, match="norm"):
         plot.outliers(trace, "weight")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -27,9 +28,11 @@ console.log(JSON.stringify(await trial(buffers, rest.given)));
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """The path of Node.js. Without it the tests of the front end are skipped."""
+    """The path of Node.js. Without it the tests of the front end are skipped; in CI that is a failure."""
     path = shutil.which("node")
     if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Node.js on this machine, and CI must not skip the tests of the front end")
         pytest.skip("Node.js is not on this machine; it runs the JavaScript tests")
     return path
 

@@ -102,7 +102,7 @@ def test_the_linear_layer_of_the_cnn_learns(data, tmp_path):
     plain = timm.create_model("test_efficientnet", num_classes=7)
     # a pass that only counts: the running means of an untrained network say nothing of what it computes
     plain.train()(torch.rand(16, 3, 48, 48))
-    backbone = {n.replace("classifier", "classifier"): t.contiguous() for n, t in plain.state_dict().items()}
+    backbone = {name: tensor.contiguous() for name, tensor in plain.state_dict().items()}
     save_file(backbone, tmp_path / "backbone.safetensors")
     asked = ["cnn", tmp_path / "backbone.safetensors", tmp_path / "out.safetensors", "--data", data / "seen"]
     asked += [

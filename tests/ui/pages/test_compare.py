@@ -140,7 +140,7 @@ def test_who_asks_can_be_the_marked_patch_and_it_stays_marked(app):
 @pytest.mark.parametrize("kind", [*words.KINDS])
 @pytest.mark.long
 def test_every_widget_moved(app, kind):
-    shown = app("compare", compared=kind)
+    shown, tried = app("compare", compared=kind), set[str]()
     for key in [box.key for box in shown.at.selectbox if "choice of" in str(box.key)]:
         here = [box for box in shown.at.selectbox if box.key == key]
         if not here:
@@ -150,6 +150,7 @@ def test_every_widget_moved(app, kind):
             continue  # the others' weights are not on this machine, see below; every kind is opened above
         box.select_index(next(i for i in range(len(box.options)) if i != box.index)).run()
         assert not shown.wrong, (key, shown.wrong)
+        tried.add(key.removeprefix("choice of "))
     if kind in sides.DIFFERS and len(sides.DIFFERS[kind]) > 1:
         for value in sides.DIFFERS[kind]:
             shown.at.selectbox(key="choice of differs").set_value(value).run()
@@ -165,10 +166,17 @@ def test_every_widget_moved(app, kind):
             if here and label in [getattr(option, "content", option) for option in here[0].options]:
                 here[0].set_value(value).run()
                 assert not shown.wrong, (name, value, shown.wrong)
+                tried.add(name)
     for toggle in [t for t in shown.at.toggle if t.key == "choice of difference"]:
         toggle.set_value(True).run()
         assert not shown.wrong
         assert any(alt.startswith("A minus B") for alt in components(shown))
+        tried.add("difference")
+    both = {"framing", "image"}
+    of_heads = {"layer", "head", "other_layer", "other_head"} if kind == "attention" else set()
+    of_maps = {"colours", "difference", "differs", "query to compare", "scale"}
+    expected = {"positions": {"difference"}, "scenes": {"block", "other_image"}}.get(kind, of_maps | of_heads)
+    assert both | expected <= tried, kind
 
 
 def test_weights_that_cannot_be_had_leave_the_first_side_standing(app):

@@ -148,6 +148,24 @@ def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch
     assert kept.nbytes == 0
 
 
+@pytest.mark.parametrize(("lifetime", "seconds"), [(8.0, 2.0), (0.5, 1.0), (3600.0, session.LOOK_SECONDS)])
+def test_what_is_over_is_looked_for_within_a_quarter_of_its_time(monkeypatch, lifetime, seconds):
+    class Over(Exception):
+        pass
+
+    waited = []
+
+    def sleep(each: float) -> None:
+        waited.append(each)
+        raise Over
+
+    monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(session, "lifetime", lambda: lifetime)
+    with pytest.raises(Over):
+        session.look_after(Server().sessions)
+    assert waited == [seconds] and seconds <= 10
+
+
 @pytest.mark.parametrize("runs_at_once", [True, False])
 def test_a_short_loss_of_the_network_ends_nothing(runs_at_once):
     server = Server()

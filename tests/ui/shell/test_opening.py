@@ -128,9 +128,29 @@ def test_a_start_says_how_far_it_is_and_a_failed_one_ends_the_server(caplog):
     assert ended == ["failed"]
 
 
-def test_everything_that_a_page_may_import_is_imported_by_the_steps():
+def test_the_heap_is_frozen_once_all_is_there():
     names = [step.name for step in startup.steps()]
     assert names.index("torch") < names.index("pages") < names.index("heap") and names[-1] == "heap"
+
+
+@pytest.mark.long
+def test_everything_that_a_page_may_import_is_imported_by_the_steps():
+    """What a page imported later, two sessions would import at once, and one of them see a module half made."""
+    code = """
+import importlib, pkgutil, sys
+from vitviz.ui.shell import assembly, startup  # as the app's own script has them
+steps = {step.name: step.work for step in startup.steps()}
+assert "torch" not in sys.modules
+for name in ("torch", "models", "figures", "pages"):
+    steps[name]()
+before = set(sys.modules)
+import vitviz.ui
+for module in pkgutil.walk_packages(vitviz.ui.__path__, "vitviz.ui."):
+    importlib.import_module(module.name)
+print(*sorted(name for name in set(sys.modules) - before if name.startswith("vitviz")))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []
 
 
 def test_the_icon_has_the_colours_of_the_maps():
