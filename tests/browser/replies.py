@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -23,11 +22,6 @@ class Replies(Tab):
     def shown(self) -> None:
         """Until nothing is on its way any more."""
         self.expect(self.page.locator(":is(.microscope, .heatmap)[data-state=shown]")).to_have_count(self.parts)
-
-    def until(self, holds: Callable[[], bool]) -> None:
-        """Until `holds()`; pytest's own timeout ends what never comes."""
-        while not holds():
-            self.page.wait_for_timeout(50)
 
     def hold(self) -> None:
         self.page.route("**/payload/**", lambda route: self.held.append(route))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from vitviz.ui.pages.registry import pages
@@ -71,6 +73,25 @@ class Tab:
 
         expect.set_options(timeout=PATIENCE)
         return expect(locator)
+
+    def until(self, holds: Callable[[], Any]) -> Any:
+        """What `holds()` gives, as soon as it is something."""
+        end = time.monotonic() + PATIENCE / 1000
+        while not (found := holds()):
+            assert time.monotonic() < end, "it never held"
+            self.page.wait_for_timeout(50)
+        return found
+
+    def eventually(self, check: Callable[[], Any]) -> Any:
+        """`check()`, again until none of its assertions fails: what it reads may still be painted or laid out."""
+        end = time.monotonic() + PATIENCE / 1000
+        while True:
+            try:
+                return check()
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
+            self.page.wait_for_timeout(100)
 
     def close(self) -> None:
         """Fails where a page raised, was refused something or asked another host; a test that provokes it clears `failed`."""

@@ -53,6 +53,13 @@ def colour(shown: Any, row: int, col: int) -> np.ndarray:
     return np.array(shown.page.locator(".heatmap canvas.main").first.evaluate(read, [row, col]))
 
 
+def shows_the_film(shown: Any) -> None:
+    """Its colours are coded twice on the way."""
+    for (row, col), wanted in CORNERS.items():
+        found = colour(shown, row, col)
+        assert np.abs(found - wanted).max() < 40, (row, col, found)
+
+
 @pytest.mark.long
 def test_the_start_pages_figure_films_and_takes_the_photograph(tab: Any) -> None:
     shown = tab("")
@@ -85,12 +92,7 @@ def test_the_start_pages_figure_films_and_takes_the_photograph(tab: Any) -> None
     figure.locator(".header .more[data-page=patches]").click()
     shown.page.wait_for_url("**/patches?*")
     shown.settled()
-    for _ in range(200):
-        if colour(shown, 0, 0).any():
-            break
-        shown.page.wait_for_timeout(100)
-    for (row, col), wanted in CORNERS.items():
-        assert np.abs(colour(shown, row, col) - wanted).max() < 40, (row, col)
+    shown.eventually(lambda: shows_the_film(shown))
     assert shown.errors() == []
 
 
@@ -134,18 +136,8 @@ def test_what_the_camera_sees_is_cut_into_patches(tab: Any) -> None:
     shown.page.get_by_role("button", name="Take Photo").click()
     shown.wait_for_parameter("image", "upload")
     # A component may be mounted anew after the run; its canvas is empty until its picture has been fetched.
-    for _ in range(200):
-        if colour(shown, 0, 0).any():
-            break
-        shown.page.wait_for_timeout(100)
+    shown.eventually(lambda: shows_the_film(shown))
     shown.screenshot("camera")
-    for (row, col), wanted in CORNERS.items():
-        difference = np.abs(colour(shown, row, col) - wanted)
-        assert difference.max() < 40, (
-            row,
-            col,
-            colour(shown, row, col),
-        )  # the film's colours are coded twice on the way
     assert sidebar.OWN_PICTURE in shown.page.inner_text("[data-testid=stSidebar]")
     assert shown.parameters() == {"image": "upload", "query": "r8c8"}
 

@@ -123,7 +123,9 @@ def test_a_movement_paints_the_panels_that_change(tab):
     for share in (0.3, 0.6):
         shown.page.evaluate("drawn.clear()")
         panels.nth(0).hover(position={"x": share * box["width"], "y": 30})
-        shown.page.wait_for_timeout(300)
-        counts.append(shown.page.evaluate("[...drawn].filter((canvas) => canvas.matches('.panel')).length"))
+        count = "[...drawn].filter((canvas) => canvas.matches('.panel')).length"
+        shown.until(lambda count=count: shown.page.evaluate(count) >= 2)
+        shown.page.wait_for_timeout(300)  # another panel would be painted in the same frame
+        counts.append(shown.page.evaluate(count))
     assert counts == [2, 2]
     assert shown.errors() == []

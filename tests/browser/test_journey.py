@@ -16,6 +16,7 @@ from vitviz.draw import LIGHT, Scale
 from vitviz.draw.scale import levels, table
 from vitviz.samples import load_sample
 from vitviz.tokens import TokenLayout
+from vitviz.ui.pages.start import text as start
 
 LAYERS = 12
 END = LAYERS + 2
@@ -62,10 +63,11 @@ def test_it_plays_pauses_and_stands_still_where_it_is_put(tab):
     shown = tab("")
     figure = journey(shown)
     first = at_of(figure)
-    shown.page.wait_for_timeout(400)
-    assert at_of(figure) > first  # it began by itself
-    shown.page.locator(".journey .play").click()
-    shown.page.wait_for_timeout(200)  # the frame that was under way
+    shown.until(lambda: at_of(figure) > first)  # it began by itself
+    play = shown.page.locator(".journey .play")
+    shown.expect(play).to_have_text("Pause")
+    play.click()
+    shown.expect(play).to_have_text("Play")
     stopped = at_of(figure)
     shown.page.wait_for_timeout(300)
     assert at_of(figure) == stopped
@@ -166,18 +168,20 @@ def test_at_rest_the_photograph_follows_the_playhead(tab):
       const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
       return data.reduce((sum, value) => sum + value, 0) / data.length;
     }"""
+    whole = np.asarray(vitviz.prepare(vitviz.load_model("embedded"), load_sample("motorcycle")).shown).mean()
+    whole = (3 * whole + 255) / 4  # with the opacity
+
+    def bright() -> None:
+        assert photo.evaluate(brightness) == pytest.approx(whole, rel=0.03)
+
     scrub(shown, END)
-    stands_at(shown, END)
-    shown.page.wait_for_timeout(300)
-    whole = photo.evaluate(brightness)
+    shown.eventually(bright)
     scrub(shown, 6)
     stands_at(shown, 6)
-    shown.page.wait_for_timeout(300)
-    assert photo.evaluate(brightness) < 0.9 * whole, "it is dark beneath the attention of a layer"
+    shown.until(lambda: photo.evaluate(brightness) < 0.9 * whole)  # dark beneath the attention of a layer
     shown.page.locator(".journey .cell-name").last.click()
     stands_at(shown, END)
-    shown.page.wait_for_timeout(300)
-    assert photo.evaluate(brightness) == pytest.approx(whole, rel=0.02)
+    shown.eventually(bright)
 
 
 @pytest.mark.long
@@ -219,9 +223,7 @@ def test_every_layer_is_painted_as_pythons_numbers_are(tab, traced):
     journey(shown)
     scrub(shown, END)
     stands_at(shown, END)
-    shown.page.wait_for_timeout(500)
-    colours = shown.page.locator(".journey .layer-grid").evaluate(
-        """(layers) => {
+    read = """(layers) => {
           const canvas = layers.querySelector("canvas"), pen = canvas.getContext("2d"), corner = canvas.getBoundingClientRect();
           return [...layers.querySelectorAll(".frame")].map((frame) => {
             const { left, top, width, height } = frame.getBoundingClientRect();
@@ -230,12 +232,17 @@ def test_every_layer_is_painted_as_pythons_numbers_are(tab, traced):
               Math.floor(top - corner.top + (Math.floor(i / 16) + 0.5) / 16 * height), 1, 1).data]);
           });
         }"""
-    )
-    for layer, painted in enumerate(np.array(colours, float)):  # (patches, 4)
-        shares = query_weights(traced.sequence("")[layer], "r9c4").mean(0).numpy()[1:]
-        strong = painted[:, :3].max(1) - painted[:, :3].min(1)  # the photograph beneath is grey
-        relative = shares * (len(shares) + 1)  # to the even share of all tokens
-        assert strong[relative > 1.5].mean() > 60 and strong[relative < 0.5].mean() < 25, layer
+
+    def check() -> None:
+        colours = np.array(shown.page.locator(".journey .layer-grid").evaluate(read), float)  # (layers, patches, 4)
+        assert len(colours) == LAYERS
+        for layer, painted in enumerate(colours):
+            shares = query_weights(traced.sequence("")[layer], "r9c4").mean(0).numpy()[1:]
+            strong = painted[:, :3].max(1) - painted[:, :3].min(1)  # the photograph beneath is grey
+            relative = shares * (len(shares) + 1)  # to the even share of all tokens
+            assert strong[relative > 1.5].mean() > 60 and strong[relative < 0.5].mean() < 25, layer
+
+    shown.eventually(check)
 
 
 @pytest.mark.long
@@ -297,11 +304,14 @@ def test_a_photograph_of_ones_own_is_in_the_figure_after_a_reload(tab):
     journey(shown)
     scrub(shown, END)
     stands_at(shown, END)
-    shown.page.wait_for_timeout(600)
-    middle = shown.page.locator(".journey canvas.photo").evaluate(
-        "(canvas) => [...canvas.getContext('2d').getImageData(canvas.width / 2 + 4, canvas.height / 2 + 4, 1, 1).data]"
-    )
-    assert middle[2] > 150 and middle[0] < 90, "the blue photograph"
+
+    def blue() -> None:
+        middle = shown.page.locator(".journey canvas.photo").evaluate(
+            "(canvas) => [...canvas.getContext('2d').getImageData(canvas.width / 2 + 4, canvas.height / 2 + 4, 1, 1).data]"
+        )
+        assert middle[2] > 150 and middle[0] < 90, "the blue photograph"
+
+    shown.eventually(blue)
     # It is a picture of the gallery, which one comes back to.
     own = shown.page.locator(".journey .thumb[data-image=upload]")
     shown.expect(own).to_have_attribute("aria-pressed", "true")
@@ -369,7 +379,9 @@ def test_ones_own_photograph_and_every_name_are_whole_on_the_first_screen(tab, w
     figure = journey(shown)
     frame = figure.locator(".frame").first.bounding_box()
     assert frame["width"] >= (80 if width == 1280 else 70)
-    for tile in figure.locator(".tile").all():
+    tiles = figure.locator(".tile")
+    assert tiles.all_inner_texts() == [start.JOURNEY["upload"], start.JOURNEY["camera"]]
+    for tile in tiles.all():
         box = tile.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
     cut = "(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth).map((node) => node.textContent)"
@@ -396,13 +408,36 @@ def test_a_patch_and_the_answer_open_in_place(tab, traced):
         np.array(painted).reshape(14, 14, 3), whole[112:126, 42:56], atol=12
     )  # sent as JPEG or WebP
     pixels.click()
-    shown.expect(figure.locator("canvas.sequence")).to_be_visible()
+    sequence, curve, heads = (figure.locator(each) for each in ("canvas.sequence", ".curve", ".heads"))
+    shown.expect(sequence).to_be_visible()
+    shown.expect(figure.locator(".pixels")).to_be_hidden()
+    # One thing at a time is open there; Escape closes it, then the class, and lets go of the patch last.
+    pixels.click()
+    figure.locator(".cell-name").nth(5).evaluate("button => button.click()")  # to a layer
+    figure.locator(".cell-name").nth(5).evaluate("button => button.click()")  # and its heads
+    shown.expect(heads.locator("button")).to_have_count(6)
+    shown.expect(figure.locator(".pixels")).to_be_hidden()
+    shown.expect(pixels).to_have_attribute("aria-pressed", "false")
+    pixels.click()
+    shown.expect(heads).to_be_hidden()
+    scrub(shown, END)
     figure.locator(".bar.first .text").click()
-    shown.expect(figure.locator(".curve")).to_contain_text("motorbike: 94%")
+    shown.expect(curve).to_contain_text("motorbike: 94%")
     scrub(shown, 4.5)
-    shown.expect(figure.locator(".curve")).to_contain_text("motorbike: 0")
+    shown.expect(curve).to_contain_text("motorbike: 0")
     figure.get_by_role("button", name="all classes").click()
     shown.expect(figure.locator(".bar").first).to_be_visible()
+    scrub(shown, END)
+    figure.locator(".bar.first .text").click()
+    shown.expect(curve).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    shown.expect(sequence).to_be_visible()
+    shown.expect(curve).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    shown.expect(curve).to_be_hidden()
+    assert shown.parameters()["query"] == "r8c3"
+    shown.page.keyboard.press("Escape")
+    shown.page.wait_for_url(re.compile(r"^((?!query=).)*$"))
     assert shown.errors() == []
 
 

@@ -142,18 +142,19 @@ def figure_leads(shown: AppTab, view: str) -> None:
     for width, height in SIZES:
         shown.page.set_viewport_size({"width": width, "height": height})
         shown.page.wait_for_timeout(400)
-        box = shown.page.locator(".st-key-figure").bounding_box()
-        assert box["y"] < 140 and box["height"] > 150
-        end = box["y"] + box["height"]
-        assert end <= height, (view, width, box)
-        for key, highest in (("lead", LINE), ("controls", ROW)):
-            boxes = [each.bounding_box() for each in shown.page.locator(f".st-key-{key}").all()]
-            for box in (each for each in boxes if each and each["height"]):
-                assert end < box["y"] and box["height"] < highest and box["y"] + box["height"] <= height, (
-                    view,
-                    key,
-                    box,
-                )
+
+        def check(width: int = width, height: int = height) -> None:
+            box = shown.page.locator(".st-key-figure").bounding_box()
+            assert box["y"] < 140 and box["height"] > 150
+            end = box["y"] + box["height"]
+            assert end <= height, (view, width, box)
+            for key, highest in (("lead", LINE), ("controls", ROW)):
+                boxes = [each.bounding_box() for each in shown.page.locator(f".st-key-{key}").all()]
+                for box in (each for each in boxes if each and each["height"]):
+                    inside = end < box["y"] and box["height"] < highest and box["y"] + box["height"] <= height
+                    assert inside, (view, key, box)
+
+        shown.eventually(check)
         shown.screenshot(f"{view.replace('?', '-')}-{width}x{height}")
 
 

@@ -112,7 +112,9 @@ def test_each_point_of_the_curves_has_its_picture_without_asking_the_server(tab,
     assert asked == []
     marks = [mark.bounding_box() for mark in view.locator(".chart .point").all()]
     ends = [mark["x"] + mark["width"] for mark in marks]
-    for name in view.locator(".chart .end").all():
+    names = view.locator(".chart .end")
+    assert names.count() == 2, "of both networks"
+    for name in names.all():
         assert max(ends) < name.bounding_box()["x"], "no name lies over a curve"
         assert name.bounding_box()["x"] + name.bounding_box()["width"] <= box["x"] + box["width"]
     assert not shown.errors()
