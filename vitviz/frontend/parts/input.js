@@ -4,6 +4,7 @@ import { cellsBetween } from "../core/state.js";
 
 const TAP_TOLERANCE = 10; // CSS pixels a finger may slip and still mean a tap
 const TAP_MS = 600;
+const AFTER_CLICK_MS = 50; // from the end of a touch, by when its click has come
 const SECOND_DIGIT_MS = 700; // two digits typed within this time name one head: 1 and 1 is head 11
 
 const SHARED = "vitviz-shared-cursor"; // an event of the window
@@ -57,13 +58,19 @@ export function watchPointer(canvas, { hover, leave, tap }) {
   });
 }
 
-// What a finger pointed at is left when it touches something else. -> stop()
+// What a finger pointed at is left when it has touched something else: after the click, because words that are left take another
+// height, and what is below them would move under the finger. -> stop()
 export function leaveElsewhere(node, leave) {
+  let leaving = 0;
   const elsewhere = (event) => {
-    if (event.pointerType === "touch" && !event.composedPath().includes(node)) leave();
+    if (event.pointerType === "touch" && !event.composedPath().includes(node)) leaving = setTimeout(leave, AFTER_CLICK_MS);
   };
-  window.addEventListener("pointerdown", elsewhere, true);
-  return () => window.removeEventListener("pointerdown", elsewhere, true);
+  const ends = ["pointerup", "pointercancel"];
+  for (const end of ends) window.addEventListener(end, elsewhere, true);
+  return () => {
+    clearTimeout(leaving);
+    for (const end of ends) window.removeEventListener(end, elsewhere, true);
+  };
 }
 
 // Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.

@@ -28,7 +28,7 @@ const node = () => ({ hidden: false, firstChild: null, append(text) { this.first
 const words = { format: (key, blanks = {}) => [key, ...Object.values(blanks)].join(" ") };
 """
 DRAW = 'import { drawColumns, drawPixels } from "./render/journey.js";\n'
-OPENED = 'import { JourneyOpened } from "./views/journey_opened.js";\n'
+DETAILS = 'import { JourneyDetails } from "./views/journey_details.js";\n'
 
 
 def test_a_column_is_as_high_as_its_value_and_the_one_that_is_shown_in_the_accent(run: Run) -> None:
@@ -66,8 +66,8 @@ def test_the_pixels_of_a_patch_are_cut_from_its_place(run: Run, pixels: tuple[in
 def test_a_patch_is_shown_in_its_own_shape_with_its_numbers_counted(run: Run) -> None:
     body = """
     const figure = { pixelCanvas: canvas(), sequenceTitle: node(), pixelsNote: node() };
-    const view = (held, sequenceHeight) => Object.assign(Object.create(JourneyOpened.prototype), {
-      figure, words, held, open: 0, drawn: new Map(), pixels: true, size: { sequenceHeight },
+    const view = (pinned, sequenceHeight) => Object.assign(Object.create(JourneyDetails.prototype), {
+      figure, words, pinned, open: 0, drawn: new Map(), inPlace: "pixels", size: { sequenceHeight },
       shown: { picture: { name: "photograph", width: 112, height: 72 },
         data: { layout: { prefix: [], grid: [9, 7], patch_size: [8, 16] }, follow: "r5c6", channels: 1, question: "one" } } });
     const seen = () => {
@@ -80,7 +80,7 @@ def test_a_patch_is_shown_in_its_own_shape_with_its_numbers_counted(run: Run) ->
     const patch = seen();
     view("cls", 1000).paintPixels();
     return [patch, seen()];"""
-    patch, other = run(OPENED, PAPER + body)
+    patch, other = run(DETAILS, PAPER + body)
     text = "pixels_note 8 16 128"
     assert patch[:4] == ["pixels_title patch 2 1", text, "240px", "120px"]
     assert patch[4] == [pytest.approx([16, 16, 16, 8, 0, 0, 240, 120])]
@@ -90,7 +90,7 @@ def test_a_patch_is_shown_in_its_own_shape_with_its_numbers_counted(run: Run) ->
 
 FEATURES = """
 const figure = { features: canvas(), bars: node() };
-const view = (features, reached) => Object.assign(Object.create(JourneyOpened.prototype), {
+const view = (features, reached) => Object.assign(Object.create(JourneyDetails.prototype), {
   figure, words, drawn: new Map(), reached, timeline: { end: 14 }, size: { answer: 120, photo: 300, photoHeight: 200 },
   shown: { features, data: { features: "address" } } });
 const label = () => figure.features.attributes["aria-label"] ?? null;
@@ -106,7 +106,7 @@ def test_the_features_are_an_empty_place_until_all_layers_have_run(run: Run) -> 
     const before = seen();
     view(picture, 14).paintFeatures();
     return [before, seen()];"""
-    before, after = run(OPENED, PAPER + FEATURES + body)
+    before, after = run(DETAILS, PAPER + FEATURES + body)
     assert before == [False, True, "features_title", [["rect", 0, 0, 120, 80]]]
     assert after == [False, True, "features_label", [["image", "features", False, 0, 0, 120, 80]]]
 
@@ -116,13 +116,13 @@ def test_a_classifier_has_its_bars_and_no_features(run: Run) -> None:
     view({ name: "of the model before" }, 14).paintFeatures(); seen();
     view(undefined, 14).paintFeatures();
     return seen();"""
-    assert run(OPENED, PAPER + FEATURES + body) == [True, False, "features_label", []]
+    assert run(DETAILS, PAPER + FEATURES + body) == [True, False, "features_label", []]
 
 
 CURVE = """
 const figure = { curve: { ...node(), hidden: true }, bars: node(), curveTitle: node(), curveCanvas: canvas() };
 const answer = { probability: given.probability, curves: { cat: [0, 0.2, 0.05], dog: [0.5, 0.1, 0.9] } };
-const view = (curve, answered = answer) => Object.assign(Object.create(JourneyOpened.prototype), {
+const view = (curve, answered = answer) => Object.assign(Object.create(JourneyDetails.prototype), {
   figure, words, drawn: new Map(), curve, size: { answer: 90 }, host: { theme: () => ({ accent: "accent", ink: "ink" }) },
   shown: { data: { answer: answered } } });
 const seen = () => [figure.curve.hidden, figure.bars.hidden, figure.curveTitle.firstChild?.data ?? null];
@@ -139,7 +139,7 @@ def test_one_class_over_the_layers_stands_in_the_place_of_the_bars_while_there_i
     view("cat", null).paintCurve(-1);
     const columns = figure.curveCanvas.pen.log.filter(([kind]) => kind === "rect");
     return [log, figure.curveCanvas.attributes["aria-label"], columns.length];"""
-    log, spoken, columns = run(OPENED, PAPER + CURVE + body, probability=True)
+    log, spoken, columns = run(DETAILS, PAPER + CURVE + body, probability=True)
     cat, dog = "curve_title cat 20%", "curve_title dog 90%"
     assert log == [
         [True, False, None],
@@ -151,5 +151,5 @@ def test_one_class_over_the_layers_stands_in_the_place_of_the_bars_while_there_i
     ]
     assert spoken == "dog. curve_input 50%, curve_layer 0 10%, curve_layer 1 90%"
     assert columns == 6
-    log, spoken, _ = run(OPENED, PAPER + CURVE + body, probability=False)
+    log, spoken, _ = run(DETAILS, PAPER + CURVE + body, probability=False)
     assert log[2][2] == "curve_title cat 0.20" and spoken.startswith("dog. curve_input 0.50,")
