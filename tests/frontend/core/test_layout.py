@@ -48,6 +48,31 @@ def test_names_of_patches_are_read_as_in_python(run: Run) -> None:
     assert sum(cell is not None for cell in found) == 3
 
 
+@pytest.mark.parametrize(("one", "other"), [((4, 6), (4, 6)), ((4, 6), (8, 12)), ((8, 12), (4, 6)), ((3, 5), (7, 4))])
+def test_a_place_is_in_the_patch_that_covers_it_in_another_grid(
+    run: Run, one: tuple[int, int], other: tuple[int, int]
+) -> None:
+    """As the same photograph is cut twice: the patch of the other grid in which the middle of the first one's lies."""
+    body = """
+    const cells = Array.from({ length: given.one[0] * given.one[1] }, (_, index) => cellAt(index, given.one[1]));
+    const ends = [[0, 0], [1, 1], [0.999, 0]].map((place) => cellAtPlace(place, given.other));
+    const there = (cell) => cellAtPlace(placeOf(cell, given.one), given.other);
+    return [cells.map(there), ends, there(null)];"""
+    imports = 'import { cellAt, cellAtPlace, placeOf } from "./core/layout.js";\n'
+    found, ends, nowhere = run(imports, body, one=one, other=other)
+    height, width = (
+        one[0] * other[0] * 2,
+        one[1] * other[1] * 2,
+    )  # pixels of which each patch of both grids has whole ones
+    rows, cols = np.mgrid[:height, :width]
+    covering = np.stack([rows // (height // other[0]), cols // (width // other[1])], -1)  # (height, width, 2)
+    steps = height // one[0], width // one[1]
+    middles = covering[steps[0] // 2 :: steps[0], steps[1] // 2 :: steps[1]]
+    assert found == middles.reshape(-1, 2).tolist()
+    last = [other[0] - 1, other[1] - 1]
+    assert ends == [[0, 0], last, [last[0], 0]] and nowhere is None
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_head_is_where_it_is_drawn_and_large_enough_to_hit(run: Run, wrapped: bool) -> None:
     body = """
