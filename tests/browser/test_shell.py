@@ -84,7 +84,8 @@ def test_a_presenter_goes_on_with_keys_and_leaves_with_escape(tab):
     keys.press("Escape")
     shown.page.wait_for_url(lambda url: "present" not in url)
     shown.settled()
-    assert at("[data-testid=stSidebar]").is_visible() and not at(".vv-laser").is_visible()
+    shown.expect(at("[data-testid=stSidebar]")).to_be_visible()
+    assert not at(".vv-laser").is_visible()
     assert shown.errors() == []
 
 
@@ -190,11 +191,11 @@ def test_a_page_as_people_meet_it(browser, server, name):
     shown = AppTab(browser, server, viewport={"width": 1280, "height": 800})
     shown.page.add_init_script(WATCH)
     shown.open("" if name == "start" else name)
+    shown.expect(shown.page.locator(".st-key-along")).to_be_visible()  # what waits for the figure
     shown.page.wait_for_timeout(1500)
     moved = shown.page.evaluate("moved")
     assert sum(value for value, _ in moved) < 0.05, moved
     face = shown.page.locator(".stApp").evaluate("app => getComputedStyle(app).fontFamily")
-    assert shown.page.locator(".st-key-along").is_visible()
     assert face.startswith('"Source Sans"') and FACE.startswith("Source Sans")  # of the page, of pictures
     figure_leads(shown, name)
     shown.page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
