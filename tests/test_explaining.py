@@ -129,7 +129,7 @@ def test_a_question_is_asked_alone(model, image) -> None:
 def test_methods_are_listed_with_their_cards() -> None:
     assert vitviz.methods() == METHODS
     for key, card in vitviz.methods().items():
-        assert card.key == key and card.reference and card.misleads.endswith(".")
+        assert card.key == key and card.reference and card.limitations.endswith(".")
         assert len(repr(card)) < 300 and card.name in repr(card)
 
 

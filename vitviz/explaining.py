@@ -24,7 +24,7 @@ from vitviz.progress import Progress
 def methods() -> dict[str, Method]:
     """The explanation methods by the names that `explain` takes, each with its card.
 
-    A card has the method's display name, formula, reference, cost and known failures (`misleads`), and says whether the map
+    A card has the method's display name, formula, reference, cost and known failures (`limitations`), and says whether the map
     depends on the target (`per_class`) and whether it has a sign (`signed`).
     """
     return dict(METHODS)

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitviz.capture.blocks import Blocks, HiddenStates, Output, finite
+from vitviz.capture.blocks import Blocks, HiddenStates, Output, require_finite
 from vitviz.capture.coordinates.layouts import known_calls, placements_of
 from vitviz.capture.layers import why_not_sequential
-from vitviz.capture.modules import evaluating
+from vitviz.capture.modules import eval_mode
 from vitviz.capture.readout import find_output_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
@@ -182,10 +182,10 @@ def _blocks_of(model: Model, pixels: Tensor, most_bytes: float) -> Blocks | None
 
 def trace_without_layers(model: Model, pixels: Tensor) -> Trace:
     """A trace without layers, for a model without attention between patches: the logits, and why nothing else is shown."""
-    with model.lock, evaluating(model.module), torch.inference_mode():
+    with model.lock, eval_mode(model.module), torch.inference_mode():
         pixels = pixels.to(model.device, model.dtype)
         left_out = placements_of(model.module, model.input_size)
-        logits = finite(model.module(pixels[None])[0].float(), model.name)
+        logits = require_finite(model.module(pixels[None])[0].float(), model.name)
     why = why_not_sequential(left_out)
     return Trace(
         model.name,

@@ -28,7 +28,7 @@ def test_batched_and_restarted_is_one_by_one_from_the_start(family):
                 after = module(x)[0]
             assert found.score_drop[layer, head] == pytest.approx(float(before[2] - after[2]), abs=1e-5)
             fall = float(before.softmax(-1)[2] - after.softmax(-1)[2])
-            assert found.likelihood_fall[layer, head] == pytest.approx(fall, abs=1e-5)
+            assert found.likelihood_drop[layer, head] == pytest.approx(fall, abs=1e-5)
     # three heads through two blocks, two of them at once; then three through one
     assert told == [(2, 9), (4, 9), (5, 9), (6, 9), (8, 9), (9, 9)]
 

@@ -25,10 +25,10 @@ def test_the_fall_is_the_objects_own_and_elsewhere_is_elsewhere():
     parts = model.module.contributions(pixels, model.module.head[1]).numpy().reshape(LAYOUT.grid)
     question = Question(model, pixels, LinearTarget(ClassLogit(1)))
     found = object_test(question, MASK, {"true": Heatmap(np.clip(parts, 0, None), "x")}, draws=9)
-    assert found.fall == pytest.approx(parts[MASK].sum())
+    assert found.drop == pytest.approx(parts[MASK].sum())
     outside = parts[~MASK]
     pairs = {round(float(outside[i] + outside[j]), 6) for i in range(4) for j in range(i)}
-    assert {round(float(fall), 6) for fall in found.elsewhere} <= pairs
+    assert {round(float(fall), 6) for fall in found.control_drops} <= pairs
     assert found.area == pytest.approx(2 / 6)
     assert found.shares["true"] == pytest.approx(np.clip(parts, 0, None)[MASK].sum() / np.clip(parts, 0, None).sum())
 
@@ -66,7 +66,7 @@ def test_a_large_object_is_compared_with_all_the_rest():
     question = Question(model, pixels, LinearTarget(ClassLogit(1)))
     found = object_test(question, ~MASK, {})
     assert found.compared_with_rest
-    assert found.fall == pytest.approx(parts[~MASK].sum())
-    np.testing.assert_allclose(found.elsewhere, [parts[MASK].sum()], rtol=1e-5)
+    assert found.drop == pytest.approx(parts[~MASK].sum())
+    np.testing.assert_allclose(found.control_drops, [parts[MASK].sum()], rtol=1e-5)
     half = np.array([[True, True, True], [False, False, False]])
     assert not object_test(question, half, {}, draws=3).compared_with_rest

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.analysis.staged import traced
 from vitviz.analysis.attention import attention_map
 from vitviz.analysis.layers import layer_kind, layer_maps, reached, stage_of, window_labels, within_window
-from vitviz.analysis.queries import moved, nearest_query
+from vitviz.analysis.queries import corresponding_cell, nearest_query
 from vitviz.errors import UnsupportedError
 
 SWIN, MAXVIT, PVT, CAIT = "swin_tiny_patch4_window7_224", "maxvit_tiny_rw_224", "pvt_v2_b0", "cait_xxs24_224"
@@ -139,7 +139,7 @@ def test_each_part_of_a_mixture_keeps_its_place():
 def test_from_a_coarse_grid_to_a_finer_one_and_back_is_the_same_patch(side, times, data):
     cell = data.draw(st.tuples(st.integers(0, side - 1), st.integers(0, side - 1)))
     fine = (side * times, side * times)
-    assert moved(moved(cell, (side, side), fine), fine, (side, side)) == cell
+    assert corresponding_cell(corresponding_cell(cell, (side, side), fine), fine, (side, side)) == cell
 
 
 def test_a_cell_is_moved_without_rounding():
@@ -147,4 +147,4 @@ def test_a_cell_is_moved_without_rounding():
     for count, there in itertools.product(range(1, 61), repeat=2):
         for index in range(count):
             expected = math.floor(Fraction(2 * index + 1, 2 * count) * there)
-            assert moved((index, 0), (count, 1), (there, 1)) == (expected, 0)
+            assert corresponding_cell((index, 0), (count, 1), (there, 1)) == (expected, 0)

@@ -60,11 +60,11 @@ def test_the_peak_is_that_of_a_real_pass(monkeypatch):
     layout = layout_of(module, "tiny", size)
     own = [*module.parameters(), *module.buffers()]
     record(module, torch.randn(1, 3, *size), layout)  # the first asks on the meta device what the model relates
-    with cost.Ledger(own) as ledger:
+    with cost.AllocationCounter(own) as allocations:
         record(module, torch.randn(1, 3, *size), layout)
     work = pass_cost(module, size)
     assert work.kept < work.peak
-    assert work.peak == pytest.approx(ledger.peak, rel=0.05)
+    assert work.peak == pytest.approx(allocations.peak, rel=0.05)
 
 
 def test_memory_grows_with_tokens_and_attention_with_their_square():
@@ -97,10 +97,10 @@ def test_nothing_is_left_on_the_model_and_nothing_is_counted_twice():
 
 
 def test_seconds_by_hand():
-    work = PassCost(shapes=((1, 1, 10, 10),), attention=600, rest=100, sweep=300, kept=0, peak=0)
-    made = timed(work, Throughput(attention=200, rest=50, sweep=100))
+    work = PassCost(shapes=((1, 1, 10, 10),), attention=600, rest=100, rollout=300, kept=0, peak=0)
+    made = timed(work, Throughput(attention=200, rest=50, rollout=100))
     assert made.seconds == 5
-    assert made.sweep_seconds == 3
+    assert made.rollout_seconds == 3
 
 
 def test_an_estimate_grows_with_the_picture():
@@ -108,7 +108,7 @@ def test_an_estimate_grows_with_the_picture():
     module = timm.create_model("vit_tiny_patch16_224", dynamic_img_size=True, depth=1).eval()
     small, large = estimate(module, (224, 224)), estimate(module, (896, 896))
     assert 0 < small.seconds < large.seconds
-    assert 0 < small.sweep_seconds < large.sweep_seconds
+    assert 0 < small.rollout_seconds < large.rollout_seconds
     cpu = torch.device("cpu")
     assert throughput_of(cpu, torch.float32) is throughput_of(cpu, torch.float32)
 

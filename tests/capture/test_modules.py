@@ -21,7 +21,7 @@ from vitviz.analysis.rollout import RolloutOptions
 from vitviz.analysis.targets import ClassLogit
 from vitviz.capture.bias import score_biases
 from vitviz.capture.cost import pass_cost
-from vitviz.capture.modules import copied, evaluating
+from vitviz.capture.modules import copied, eval_mode
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -91,7 +91,7 @@ def test_train_mode_is_left_for_the_pass_and_restored(fused):
     assert modes(module) == before
     with pytest.raises(ZeroDivisionError):
         record(module, x, LAYOUT, progress=lambda *_: 1 / 0)
-    with pytest.raises(RuntimeError), evaluating(module):
+    with pytest.raises(RuntimeError), eval_mode(module):
         raise RuntimeError
     assert modes(module) == before
 

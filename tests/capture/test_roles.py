@@ -7,31 +7,31 @@ import weakref
 import pytest
 import torch
 
-from vitviz.capture.roles import ByTensor, is_score_matrix
+from vitviz.capture.roles import TensorMap, is_score_matrix
 
 
 def test_a_value_is_of_one_tensor_and_not_of_its_equals():
-    known = ByTensor[int]()
+    known = TensorMap[int]()
     one, equal = torch.ones(2), torch.ones(2)
     assert not known
-    known.give(one, 3)
-    known.give("no tensor", 4)
-    assert known and known.of(one) == 3 and known.of(equal) is None and known.of("no tensor") is None
-    known.give(one, 5)
-    assert known.of(one) == 5
-    known.forget(one)
-    known.forget(equal)
-    assert known.of(one) is None and not known
+    known.set(one, 3)
+    known.set("no tensor", 4)
+    assert known and known.get(one) == 3 and known.get(equal) is None and known.get("no tensor") is None
+    known.set(one, 5)
+    assert known.get(one) == 5
+    known.discard(one)
+    known.discard(equal)
+    assert known.get(one) is None and not known
 
 
 def test_no_tensor_is_held_and_none_inherits_a_value():
-    known = ByTensor[int]()
+    known = TensorMap[int]()
     gone = []
     for number in range(10_000):  # Python gives the identity of one that is gone to a new one
         tensor = torch.empty(0)
-        assert known.of(tensor) is None
-        known.give(tensor, number)
-        assert known.of(tensor) == number
+        assert known.get(tensor) is None
+        known.set(tensor, number)
+        assert known.get(tensor) == number
         if number % 1000 == 0:
             gone.append(weakref.ref(tensor))
     del tensor

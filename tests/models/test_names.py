@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from vitviz.errors import ModelError
 from vitviz.models import load_model
-from vitviz.models.names import Place, is_file_name, require_published, timm_place
+from vitviz.models.names import ModelLocation, is_file_name, require_published, timm_location
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_nothing_that_leads_to_a_file_is_published(full_folder, name):
 def test_published_names_pass_and_are_no_files(full_folder, name):
     require_published(name)
     if not name.startswith("hf"):
-        assert timm_place(name) is None
+        assert timm_location(name) is None
 
 
 def test_every_registered_name_passes():
@@ -99,27 +99,27 @@ def test_a_registered_name_is_never_the_folder_of_that_name(full_folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "place"),
+    ("name", "location"),
     [
-        ("hf-hub:timm/test_vit.r160_in1k", Place("timm/test_vit.r160_in1k")),
-        ("hf_hub:owner/name@v2", Place("owner/name", "v2")),
-        ("local-dir:folder", Place(folder=Path("folder"))),
-        ("local-dir:~/models/a", Place(folder=Path.home() / "models/a")),
-        ("./folder", Place(folder=Path("folder"))),
+        ("hf-hub:timm/test_vit.r160_in1k", ModelLocation("timm/test_vit.r160_in1k")),
+        ("hf_hub:owner/name@v2", ModelLocation("owner/name", "v2")),
+        ("local-dir:folder", ModelLocation(folder=Path("folder"))),
+        ("local-dir:~/models/a", ModelLocation(folder=Path.home() / "models/a")),
+        ("./folder", ModelLocation(folder=Path("folder"))),
         ("folder", None),
         ("./nothing", None),
         ("test_vit", None),
         ("hf:owner/name", None),
     ],
 )
-def test_places_of_models_that_timm_wrote(full_folder, name, place):
-    assert timm_place(name) == place
+def test_locations_of_models_that_timm_wrote(full_folder, name, location):
+    assert timm_location(name) == location
 
 
 @pytest.mark.parametrize("name", ["hf-hub:", "hf-hub:./folder", "hf-hub:/etc", "local-dir:"])
 def test_places_that_cannot_be(name):
     with pytest.raises(ModelError):
-        timm_place(name)
+        timm_location(name)
 
 
 @pytest.mark.parametrize("name", ["hf:a--b/c", "hf:a..b/c", "hf:owner/name.git", "hf-hub:a--b/c", "hf:owner/name-"])

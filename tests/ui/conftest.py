@@ -69,7 +69,7 @@ def without_components_of_other_packages() -> Iterator[None]:
 def the_same_pace_on_every_machine() -> Iterator[None]:
     """What a page asks about before it starts depends on how fast the machine was when it was measured."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cost, "throughput_of", lambda device, dtype: Throughput(attention=6e10, rest=6e10, sweep=2e10))
+        patch.setattr(cost, "throughput_of", lambda device, dtype: Throughput(attention=6e10, rest=6e10, rollout=2e10))
         yield
 
 

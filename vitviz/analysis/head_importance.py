@@ -30,11 +30,11 @@ class HeadImportance:
     Attributes:
         score_drop: (layers, heads) float32, decrease of the target's score when the head's output is zero; negative for an
             increase.
-        likelihood_fall: (layers, heads) float32, the same for the target's likelihood (of a class, its probability).
+        likelihood_drop: (layers, heads) float32, the same for the target's likelihood (of a class, its probability).
     """
 
     score_drop: np.ndarray
-    likelihood_fall: np.ndarray
+    likelihood_drop: np.ndarray
 
 
 def head_importance(question: Question, batch: int = BATCH, progress: Progress | None = None) -> HeadImportance:
@@ -66,7 +66,7 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
             report = part_of(progress, done, whole, len(heads))
             done += len(heads) * (blocks.num_layers - layer)
             only = {layer: blocks.blocks[layer]}
-            with question.evaluation(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
+            with question.eval_mode(), ablated(only, Ablation(heads={layer: HeadSwitch(keep)})):
                 output = blocks.read(blocks.resume(hidden_states, layer, state, report))
             target, reference = question.target, question.reference
             score[layer, start : heads.stop] = question.score() - target.score(output, reference).float().cpu().numpy()

@@ -46,7 +46,7 @@ def head_rollouts(
     Raises:
         UnsupportedError: As `head_rollout`.
     """
-    vectors = _sweep(trace, method, query, options, wanted=None, progress=progress, head_fused=head_fused)
+    vectors = _recursion(trace, method, query, options, wanted=None, progress=progress, head_fused=head_fused)
     return (
         trace.layers[0].key_layout.patches(vectors).cpu().numpy()
     )  # (layers, heads, tokens) -> (layers, heads, rows, cols)
@@ -80,12 +80,12 @@ def head_rollout(
         raise IndexError(f"layer {layer} is not among the layers rolled out, {options.first_layer} to {last}")
     if not 0 <= head < trace.layers[layer].num_heads:
         raise IndexError(f"head {head} is not in layer {layer}, which has {trace.layers[layer].num_heads} heads")
-    vectors = _sweep(trace, method, query, options, wanted=(layer - options.first_layer, head))
+    vectors = _recursion(trace, method, query, options, wanted=(layer - options.first_layer, head))
     label = f"head rollout ({method.replace('_', ' ')}), layer {layer}, head {head}"
     return Heatmap(trace.layers[0].key_layout.patches(vectors[0, 0]).cpu().numpy(), label)
 
 
-def _sweep(
+def _recursion(
     trace: Trace,
     method: str,
     query: QueryLike | None,

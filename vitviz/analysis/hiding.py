@@ -59,7 +59,7 @@ def outputs(
     masks = masks.to(pixels.device)
     for start in range(0, masks.shape[0], batch):
         chunk = slice(start, min(start + batch, masks.shape[0]))
-        with question.evaluation():
+        with question.eval_mode():
             output = question.run(hide(pixels, masks[chunk], fill))
         yield chunk, output
 
@@ -88,7 +88,7 @@ def read_hidden(
     return values
 
 
-ELSEWHERE = 20
+CONTROLS = 20
 
 
 def share_inside(heatmap: Heatmap, mask: np.ndarray) -> float:
@@ -109,40 +109,40 @@ class ObjectTest:
     Attributes:
         area: the object's share of the picture, which is also the expected share of a constant map.
         likelihood: the target's likelihood with nothing hidden.
-        fall: decrease of the likelihood when the object is hidden.
-        elsewhere: (draws,) decreases when as many patches are hidden elsewhere; (1,) for an object of more than half of the
+        drop: decrease of the likelihood when the object is hidden.
+        control_drops: (draws,) decreases when as many patches are hidden elsewhere; (1,) for an object of more than half of the
             picture: the decrease when all of the rest is hidden.
         shares: method -> share of its positive values inside the object.
     """
 
     area: float
     likelihood: float
-    fall: float
-    elsewhere: np.ndarray
+    drop: float
+    control_drops: np.ndarray
     shares: Mapping[str, float]
 
     @property
     def compared_with_rest(self) -> bool:
-        """Whether `elsewhere` is the decrease for all of the rest, which has fewer patches than the object."""
+        """Whether `control_drops` is the decrease for all of the rest, which has fewer patches than the object."""
         return self.area > 0.5
 
     @property
     def times(self) -> float:
-        """`fall` divided by the mean of `elsewhere`; negative if hiding the object raises the likelihood.
+        """`drop` divided by the mean of `control_drops`; negative if hiding the object raises the likelihood.
 
         If hiding elsewhere does not lower the likelihood on average: infinite if hiding the object does, else NaN.
         """
-        mean = float(self.elsewhere.mean())
+        mean = float(self.control_drops.mean())
         if mean > 0:
-            return self.fall / mean
-        return float("inf") if self.fall > 0 else float("nan")
+            return self.drop / mean
+        return float("inf") if self.drop > 0 else float("nan")
 
 
 def object_test(
     question: Question,
     mask: np.ndarray,
     maps: Mapping[str, Heatmap],
-    draws: int = ELSEWHERE,
+    draws: int = CONTROLS,
     batch: int = BATCH,
     seed: int = 0,
     progress: Progress | None = None,
@@ -168,17 +168,17 @@ def object_test(
     if not 0 < size < patches:
         raise ValueError(f"the object covers {size} of {patches} patches; mark at least one, and leave at least one")
     rng = np.random.default_rng(seed)
-    others = [~mask] if 2 * size > patches else [_elsewhere(mask, rng) for _ in range(draws)]
+    others = [~mask] if 2 * size > patches else [_control_mask(mask, rng) for _ in range(draws)]
     sets = [mask, *others]
     masks = cells(np.stack([chosen.ravel() for chosen in sets]), question.layout)
     values = read_hidden(question, masks, question.target.likelihood, batch, progress)
     before = question.likelihood()
-    falls = before - values
+    drops = before - values
     shares = {name: share_inside(heatmap, mask) for name, heatmap in maps.items()}
-    return ObjectTest(size / patches, before, float(falls[0]), falls[1:], shares)
+    return ObjectTest(size / patches, before, float(drops[0]), drops[1:], shares)
 
 
-def _elsewhere(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _control_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(rows, cols) boolean: as many patches outside the mask, those nearest to a random patch outside."""
     outside = np.argwhere(~mask)  # (n, 2)
     centre = outside[rng.integers(len(outside))]

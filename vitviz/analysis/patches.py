@@ -18,7 +18,7 @@ from torch.nn.functional import cosine_similarity
 from vitviz.analysis.positions import patch_embedding
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.blocks import Blocks
-from vitviz.capture.modules import evaluating, patch_filters
+from vitviz.capture.modules import eval_mode, patch_filters
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.tokens import Cell, TokenLayout
 
@@ -233,7 +233,7 @@ def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -
     scene = pasted(source, target, paste, layout)
     here = layout.token_at(*paste.source) - layout.num_prefix
     there = layout.token_at(*paste.place) - layout.num_prefix
-    with model.lock, evaluating(model.module), torch.inference_mode():
+    with model.lock, eval_mode(model.module), torch.inference_mode():
         states = Blocks(model.module).hidden_states(torch.stack([source, scene])).states  # each (2, tokens, width)
         entered = [torch.stack([patch_embedding(model, pixels, layout) for pixels in (source, scene)])]
         steps = entered + [state[:, -layout.num_patches :].float() for state in states]  # each (2, patches, width)

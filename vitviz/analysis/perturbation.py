@@ -19,7 +19,7 @@ from torch import Tensor
 from vitviz.analysis.question import LoadedNetwork
 from vitviz.capture.blocks import run
 from vitviz.capture.cost import pictures_at_once
-from vitviz.capture.modules import evaluating
+from vitviz.capture.modules import eval_mode
 from vitviz.errors import UnsupportedError, checked_index
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.progress import Progress
@@ -192,7 +192,7 @@ def perturbation_curve(
     given = [(usual[0], 0), *((level, seed) for seed in seeds for level in asked if level != usual[0])]
     places = [given.index((level, seed)) if level != usual[0] else 0 for seed in seeds for level in asked]
     rows = []
-    with model.lock, evaluating(model.module), torch.inference_mode(False), torch.no_grad():
+    with model.lock, eval_mode(model.module), torch.inference_mode(False), torch.no_grad():
         together = pictures_at_once(model.module, size, BATCH)
         for start in range(0, len(given), together):
             some = [perturbed(picture, kind, *each) for each in given[start : start + together]]

@@ -138,7 +138,7 @@ def logit_lens(question: Question) -> Lens:
     """
     _need_classifier(question)
     need_one_vector(question.hidden_states.output.logits, 2)
-    with question.evaluation():
+    with question.eval_mode():
         read = [question.blocks.read(state).logits[0] for state in question.hidden_states.states]
     return Lens(_at_least_single(torch.stack(read)), question.kind)
 
@@ -164,7 +164,7 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
     maps = []
     for state in states:
         patches = state[0, layout.num_prefix :]  # (patches, width)
-        with question.evaluation():
+        with question.eval_mode():
             parts = [question.blocks.read(part[:, None].expand(-1, length, -1)).logits for part in patches.split(CHUNK)]
         maps.append(
             _at_least_single(torch.cat(parts)).reshape(*layout.grid, -1)
@@ -174,7 +174,7 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
 
 def target_by_layer(question: Question) -> Tensor:
     """(layers + 1,): the likelihood of the question's target, read before the first layer and after each."""
-    with question.evaluation():
+    with question.eval_mode():
         read = [
             question.target.likelihood(_whole(question, state), question.reference)[0]
             for state in question.hidden_states.states

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vitviz.capture.readout import by_names
+from vitviz.capture.readout import query_from_names
 from vitviz.capture.trace import Layer, Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import MEAN as MEAN
@@ -27,7 +27,7 @@ def default_query(trace: Trace) -> Query:
     """
     if trace.output_query is not None:
         return trace.output_query
-    return by_names(trace.layers[-1].query_layout if trace.layers else None, bool(trace.pooling))
+    return query_from_names(trace.layers[-1].query_layout if trace.layers else None, bool(trace.pooling))
 
 
 def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
@@ -130,14 +130,14 @@ def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Quer
         if cell is not None:
             if cell[0] >= grid[0] or cell[1] >= grid[1]:
                 raise UnsupportedError(f"Patch {name} is outside the grid of {grid[0]} rows and {grid[1]} columns.")
-            own = cell_name(*moved(cell, grid, layout.grid))
+            own = cell_name(*corresponding_cell(cell, grid, layout.grid))
         else:
             own = name if name in layout.prefix else MEAN
         parts[own] = parts.get(own, 0.0) + weight
     return Query(tuple(parts.items()))
 
 
-def moved(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:
+def corresponding_cell(cell: tuple[int, int], grid: tuple[int, int], to: tuple[int, int]) -> tuple[int, int]:
     """The patch of grid `to` that contains the centre of patch `cell` of `grid`."""
     # floor((index + 1/2) / count * there), in integers, so that nothing is rounded
     row, col = ((2 * index + 1) * there // (2 * count) for index, count, there in zip(cell, grid, to, strict=True))

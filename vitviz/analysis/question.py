@@ -18,7 +18,7 @@ from vitviz.capture.blocks import Blocks, HiddenStates, Output, run
 from vitviz.capture.coordinates.layouts import refuse_other_kinds
 from vitviz.capture.gradients import Watched, WeightGradient, gradients_of, watched_attention, weight_gradient
 from vitviz.capture.layers import token_layout
-from vitviz.capture.modules import evaluating, unwrapped
+from vitviz.capture.modules import eval_mode, unwrapped
 from vitviz.capture.readout import find_output_query
 from vitviz.capture.record import record
 from vitviz.capture.trace import Trace
@@ -256,9 +256,9 @@ class Question:
         return float(self.target.score(self.reference, self.reference)[0])
 
     @contextmanager
-    def evaluation(self) -> Iterator[None]:
+    def eval_mode(self) -> Iterator[None]:
         """Holds the model's lock in evaluation mode and without gradients, for passes over changed images."""
-        with self.model.lock, evaluating(self.module), torch.inference_mode(False), torch.no_grad():
+        with self.model.lock, eval_mode(self.module), torch.inference_mode(False), torch.no_grad():
             yield
 
 

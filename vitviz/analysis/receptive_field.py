@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.analysis.question import NetworkLike
-from vitviz.capture.modules import evaluating
+from vitviz.capture.modules import eval_mode
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.progress import Progress
 
@@ -85,7 +85,7 @@ def receptive_fields(
         return keep
 
     found = []
-    with model.lock, evaluating(module), torch.inference_mode(False), torch.enable_grad():
+    with model.lock, eval_mode(module), torch.inference_mode(False), torch.enable_grad():
         x = pixels.detach().to(next(module.parameters())).clone()[None].requires_grad_()  # (1, channels, height, width)
         handles = [part.register_forward_hook(keeper(name)) for name, part in named.items()]
         try:

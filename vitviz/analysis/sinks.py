@@ -26,7 +26,7 @@ from vitviz.capture.blocks import Blocks, HiddenStates
 from vitviz.capture.cost import attention_calls
 from vitviz.capture.events import Call
 from vitviz.capture.layers import layouts_of
-from vitviz.capture.modules import attention_module, evaluating, is_norm, layer_scale, output_projection
+from vitviz.capture.modules import attention_module, eval_mode, is_norm, layer_scale, output_projection
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
@@ -244,7 +244,7 @@ def kept_value_norms(model: ModelLike, trace: Trace, hidden_states: HiddenStates
     """
     blocks = Blocks(model.module)
     kinds = {(type(block), *map(type, block.children())): index for index, block in enumerate(blocks.blocks)}
-    with model.lock, torch.inference_mode(), evaluating(model.module), ExitStack() as hooks:
+    with model.lock, torch.inference_mode(), eval_mode(model.module), ExitStack() as hooks:
         _refuse_post_norm(model.module, hooks)
         for index in kinds.values():
             blocks.step(hidden_states, index, hidden_states.states[index])

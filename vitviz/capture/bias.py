@@ -12,8 +12,8 @@ from vitviz.capture import functions as known
 from vitviz.capture.attention import BiasTable, DenseBias
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.events import AttentionEvents, FusedCall
-from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
-from vitviz.capture.roles import ByTensor, tensors_in
+from vitviz.capture.modules import ModuleNames, blank_input, eval_mode, unwrapped
+from vitviz.capture.roles import TensorMap, tensors_in
 
 
 def position_index(module: nn.Module, queries: int, keys: int) -> Tensor | None:
@@ -56,24 +56,24 @@ class _WithoutContent(TorchFunctionMode):
 
     def __init__(self, picture: Tensor) -> None:
         super().__init__()
-        self._content = ByTensor[bool]()
-        self._without = ByTensor[Tensor]()
+        self._content = TensorMap[bool]()
+        self._without = TensorMap[Tensor]()
         self._add(picture)
 
     def _add(self, tensor: Any) -> None:
         for one in tensors_in((tensor,), {}):
-            self._content.give(one, True)
+            self._content.set(one, True)
 
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the picture."""
-        return self._content.of(tensor) is not None
+        return self._content.get(tensor) is not None
 
     def known(self, tensor: Tensor) -> Tensor | None:
         """The tensor's value without content, if it was computed from a product; else None."""
-        return self._without.of(tensor)
+        return self._without.get(tensor)
 
     def know(self, tensor: Tensor, without: Tensor) -> None:
-        self._without.give(tensor, without)
+        self._without.set(tensor, without)
 
     def _replaced(self, value: Any) -> Any:
         if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
@@ -93,7 +93,7 @@ class _WithoutContent(TorchFunctionMode):
             return result
         self._add(args[0] if func in known.SET_ITEM else result)
         if func in _ENDS:
-            self._without.forget(result)  # computed in place
+            self._without.discard(result)  # computed in place
         if follows and func in _SUMMARIES:
             if isinstance(result, Tensor):
                 self.know(result, torch.zeros_like(result))
@@ -150,7 +150,7 @@ def score_biases(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Te
     without = _WithoutContent(blank)
     names = ModuleNames(module.named_modules())
     events = _Biases(names, without)
-    with evaluating(module), torch.inference_mode(), without, AttentionCalls(events, names, refusing=False):
+    with eval_mode(module), torch.inference_mode(), without, AttentionCalls(events, names, refusing=False):
         module(blank)
     biases: dict[str, Tensor] = {}
     for name, scores in events.found:

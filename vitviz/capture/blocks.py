@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.modules import evaluating, unwrapped
+from vitviz.capture.modules import eval_mode, unwrapped
 from vitviz.errors import NotFiniteError, UnsupportedError
 from vitviz.outputs import OutputKind, output_kind
 from vitviz.progress import Progress
@@ -85,7 +85,7 @@ def final_norm(module: nn.Module) -> nn.Module | None:
     return blocks[-1] if isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) else None
 
 
-def finite(logits: Tensor, name: str) -> Tensor:
+def require_finite(logits: Tensor, name: str) -> Tensor:
     """Returns the logits. Raises NotFiniteError if one is NaN or infinite; the message names the model `name`."""
     wrong = 0 if logits.is_meta else logits.numel() - int(torch.isfinite(logits).sum())
     if wrong:
@@ -113,13 +113,13 @@ def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
     source = final_norm(module)
     handle = source.register_forward_hook(lambda _m, _i, out: tokens.append(out)) if source is not None else None
     try:
-        with evaluating(module):
+        with eval_mode(module):
             logits = module(x)
     finally:
         if handle is not None:
             handle.remove()
     whole = tokens[-1] if tokens and isinstance(tokens[-1], Tensor) and tokens[-1].ndim == 3 else None
-    return Output(finite(logits, type(module).__name__), whole, kind or output_kind(module))
+    return Output(require_finite(logits, type(module).__name__), whole, kind or output_kind(module))
 
 
 class Blocks:
@@ -193,7 +193,7 @@ class Blocks:
                 f"{type(self.module).__name__} does not pass one sequence of tokens from block to block."
             )
         # Detached instead of under no_grad: gradients of a pooling attention in the head may be needed.
-        with evaluating(self.module):
+        with eval_mode(self.module):
             read = self.read(states[-1].detach()).detached()
         if read.logits.shape != output.logits.shape or not torch.allclose(
             read.logits,

@@ -22,7 +22,7 @@ from vitviz.capture import functions as known
 from vitviz.capture.events import FUSED, AttentionEvents, FusedCall
 from vitviz.capture.functions import MULTIPLY, PRODUCTS, Product, WeightedSum, product_of, summed
 from vitviz.capture.modules import ModuleNames, common_ancestor
-from vitviz.capture.roles import ByTensor, Normalisation, Role, axis_of, drops, positional, replaced, tensors_in
+from vitviz.capture.roles import Normalisation, Role, TensorMap, axis_of, drops, positional, replaced, tensors_in
 from vitviz.errors import CaptureError, UnsupportedError, VitvizError
 
 STEPS_FOLLOWED = 24  # functions between a product and its softmax; models have one to ten
@@ -45,7 +45,7 @@ class AttentionCalls(TorchFunctionMode):
         self.names = names
         self.refusing = refusing
         self.products: set[str] = set()  # modules that multiply two tensors of the pass with each other
-        self._roles = ByTensor[Role]()
+        self._roles = TensorMap[Role]()
         self._open: list[Normalisation] = []
 
     def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
@@ -74,7 +74,7 @@ class AttentionCalls(TorchFunctionMode):
             return result
         if not self._roles and func not in MULTIPLY:
             return func(*args, **kwargs)
-        found = [(tensor, role) for tensor in tensors_in(args, kwargs) if (role := self._roles.of(tensor))]
+        found = [(tensor, role) for tensor in tensors_in(args, kwargs) if (role := self._roles.get(tensor))]
         if not found:
             result = func(*args, **kwargs)
             if func in MULTIPLY:
@@ -87,7 +87,7 @@ class AttentionCalls(TorchFunctionMode):
             return self._part_of_a_softmax(func, args, kwargs, found[0][1])
         if func in MULTIPLY and any(role.kind == "weights" for _, role in found):
             args = self._weighting(args)
-            found = [(tensor, role) for tensor in tensors_in(args, kwargs) if (role := self._roles.of(tensor))]
+            found = [(tensor, role) for tensor in tensors_in(args, kwargs) if (role := self._roles.get(tensor))]
         result = func(*args, **kwargs)
         with our_own_errors(func):
             self._follow(func, args, kwargs, found, result)
@@ -118,11 +118,11 @@ class AttentionCalls(TorchFunctionMode):
         """Records that `tensor` was just normalised and holds weights."""
         one = Normalisation(self.names.calling, scored, tensor.shape, axis % tensor.ndim)
         self._open.append(one)
-        self._roles.give(tensor, Role("weights", of=(one,)))
+        self._roles.set(tensor, Role("weights", of=(one,)))
 
     def _softmax(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         scores, *rest = args
-        role = self._roles.of(scores)
+        role = self._roles.get(scores)
         dim = kwargs.get("dim", rest[0] if rest else None)
         axis = dim % scores.ndim if isinstance(dim, int) and scores.ndim else None
         scored = role is not None and role.kind in ("scores", "log")
@@ -133,7 +133,7 @@ class AttentionCalls(TorchFunctionMode):
         assert axis is not None
         result = func(self._offered(scores, axis), *rest, **kwargs)
         if func in known.LOG_SOFTMAX:
-            self._roles.give(result, Role("log" if scored else "unscored log", axis=axis))
+            self._roles.set(result, Role("log" if scored else "unscored log", axis=axis))
         else:
             self._normalised(result, axis, scored=scored)
         return result
@@ -158,9 +158,9 @@ class AttentionCalls(TorchFunctionMode):
             offered = scores.copy_(offered)
         result = func(offered, *args[1:], **kwargs)
         if func in known.LOG_SUM_EXP:
-            self._roles.give(result, Role("lse", axis=axis))
+            self._roles.set(result, Role("lse", axis=axis))
         elif role.kind == "scores":
-            self._roles.give(result, Role("exp", changed=changed))
+            self._roles.set(result, Role("exp", changed=changed))
         else:
             self._normalised(result, axis, scored=role.kind == "log")
         return result
@@ -182,7 +182,7 @@ class AttentionCalls(TorchFunctionMode):
         mixes = (
             min(side.ndim for side in sides) == 2 < max(side.ndim for side in sides)
         )  # heads, by a matrix; or a projection
-        roles = [(side, role) for side in sides if (role := self._roles.of(side))]
+        roles = [(side, role) for side in sides if (role := self._roles.get(side))]
         for side, role in roles if not mixes else ():
             if role.kind == "weights":
                 return self._values_summed(func, args, kwargs, product, side)
@@ -195,13 +195,13 @@ class AttentionCalls(TorchFunctionMode):
             if not any(isinstance(side, nn.Parameter) for side in sides):
                 self._scored(result, product.added)
         elif roles and roles[0][1].kind in ("scores", "exp", "weights"):
-            self._roles.give(result, roles[0][1])
+            self._roles.set(result, roles[0][1])
         return result
 
     def _scored(self, result: Tensor, added: Tensor | None) -> None:
         """Records that `result` is the product of two tensors of the pass."""
         self.products.add(self.names.calling)
-        self._roles.give(result, Role("scores"))
+        self._roles.set(result, Role("scores"))
         self.events.product(result, added)
 
     def _values_summed(
@@ -218,7 +218,7 @@ class AttentionCalls(TorchFunctionMode):
         return call.changed(out, lambda moved: self.events.output(call, moved))
 
     def _call(self, product: Product, weights: Tensor) -> WeightedSum:
-        role = self._roles.of(weights)
+        role = self._roles.get(weights)
         assert role is not None
         module = common_ancestor(role.of[-1].module, self.names.calling)
         call = WeightedSum(module, product, on_the_left=weights is product.left)
@@ -237,21 +237,21 @@ class AttentionCalls(TorchFunctionMode):
         """Records q[.., :, None, :] * k[.., None, :, :], which becomes a product when it is summed."""
         tensors = len(args) == 2 and all(isinstance(one, Tensor) and one.ndim > 2 for one in args)
         if tensors and result.numel() > max(args[0].numel(), args[1].numel()):
-            self._roles.give(result, Role("outer"))
+            self._roles.set(result, Role("outer"))
 
     def _weighting(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Passes weights to `events` before they are multiplied with values entry by entry, the sum following later."""
         if len(args) != 2 or not all(isinstance(one, Tensor) for one in args):
             return args
         left, right = args
-        role = self._roles.of(left)
+        role = self._roles.get(left)
         first = role is not None and role.kind == "weights"
-        weights, role = (left, role) if first else (right, self._roles.of(right))
+        weights, role = (left, role) if first else (right, self._roles.get(right))
         assert role is not None
         if not role.of[0].scored or torch.broadcast_shapes(left.shape, right.shape).numel() <= weights.numel():
             return args
         used = self.events.weights(weights)
-        self._roles.give(used, role)
+        self._roles.set(used, role)
         return (used, right) if first else (left, used)
 
     def _summed(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], role: Role) -> Any:
@@ -264,9 +264,9 @@ class AttentionCalls(TorchFunctionMode):
         if role.parts is None:
             self._scored(result, None)
             return result
-        self._roles.forget(args[0])  # its role would keep the weights in memory
+        self._roles.discard(args[0])  # its role would keep the weights in memory
         left, right = role.parts
-        known_left = self._roles.of(left)
+        known_left = self._roles.get(left)
         weights = left if known_left is not None and known_left.kind == "weights" else right
         call = self._call(summed(left, right, dim), weights)
         kept = result.ndim == args[0].ndim
@@ -283,16 +283,16 @@ class AttentionCalls(TorchFunctionMode):
         by_kind = {role.kind: role for _, role in reversed(found)}
         source, role = min(found, key=lambda one: one[1].rank)
         if func in known.SUM and role.kind == "exp":
-            self._roles.give(result, Role("sum", axis=axis_of(args, kwargs, source.ndim)))
+            self._roles.set(result, Role("sum", axis=axis_of(args, kwargs, source.ndim)))
         elif func in known.NORMALIZE and role.kind == "exp" and kwargs.get("p", args[1] if len(args) > 1 else 2) == 1:
             axis = kwargs.get("dim", args[2] if len(args) > 2 else 1)
             self._divided(result, role, axis % source.ndim - source.ndim)
         elif by_kind.keys() >= {"exp", "sum"} and func in known.DIVIDE | MULTIPLY:
             self._divided(result, by_kind["exp"], by_kind["sum"].axis)
         elif by_kind.keys() >= {"scores", "lse"} and func in known.SUBTRACT:
-            self._roles.give(result, Role("log", axis=by_kind["lse"].axis))
+            self._roles.set(result, Role("log", axis=by_kind["lse"].axis))
         elif func in known.SET_ITEM:
-            self._roles.give(args[0], role)
+            self._roles.set(args[0], role)
         elif func in known.OTHER_NORMALISATIONS and role.kind == "scores":
             self._refuse(self.names.calling, f"normalises scores by {func.__name__}")
         elif func in known.REDUCE:
@@ -302,10 +302,10 @@ class AttentionCalls(TorchFunctionMode):
         elif isinstance(result, list | tuple) and func in known.MOVE:
             for part in result:
                 if part.dtype.is_floating_point:  # not the indices that max returns
-                    self._roles.give(part, role)
+                    self._roles.set(part, role)
         elif isinstance(result, Tensor) and _keeps_role(func, role, source, result):
             activated = role.activated or func in known.ACTIVATIONS
-            self._roles.give(result, replace(role, steps=role.steps + 1, activated=activated))
+            self._roles.set(result, replace(role, steps=role.steps + 1, activated=activated))
 
     def _made_of_weights(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], found: list[tuple[Tensor, Role]], result: Any
@@ -317,7 +317,7 @@ class AttentionCalls(TorchFunctionMode):
             self._refuse_chance(role.of[0].module)
         if isinstance(result, list | tuple):
             for part in result:
-                self._roles.give(part, role)
+                self._roles.set(part, role)
             return
         if not isinstance(result, Tensor) or not result.dtype.is_floating_point:
             return
@@ -325,9 +325,9 @@ class AttentionCalls(TorchFunctionMode):
         signed = any(source.signed for _, source in sources) or (func in known.SUBTRACT and len(sources) == 2)
         mixed = func in known.MIX and weights.ndim > 3
         if result.numel() == weights.numel() or func in known.MOVE or mixed:
-            self._roles.give(result, Role("weights", of=of, signed=signed))
+            self._roles.set(result, Role("weights", of=of, signed=signed))
         elif func in MULTIPLY and role.of[0].scored and len(args) == 2 and all(isinstance(one, Tensor) for one in args):
-            self._roles.give(result, Role("weighted", of=of, signed=signed, parts=(args[0], args[1])))
+            self._roles.set(result, Role("weighted", of=of, signed=signed, parts=(args[0], args[1])))
 
 
 def _keeps_role(func: Any, role: Role, source: Tensor, result: Tensor) -> bool:

@@ -25,7 +25,7 @@ from vitviz.capture.coordinates.tensor import without_numbers
 from vitviz.capture.events import AttentionEvents, FusedCall
 from vitviz.capture.functions import WeightedSum
 from vitviz.capture.memory import free_memory
-from vitviz.capture.modules import ModuleNames, blank_input, evaluating, unwrapped
+from vitviz.capture.modules import ModuleNames, blank_input, eval_mode, unwrapped
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
 
@@ -38,7 +38,7 @@ class PassCost:
         shapes: (batch, heads, queries, keys) of every attention call in order, windows folded into the batch.
         attention: operations inside fused attention: q kT, and the weights times v.
         rest: operations of all other products and convolutions.
-        sweep: operations of computing every weight of every layer once, as rollout does.
+        rollout: operations of computing every weight of every layer once, as rollout does.
         kept: bytes of the trace.
         peak: largest number of bytes allocated at one time, with the trace and without the model's parameters.
     """
@@ -46,7 +46,7 @@ class PassCost:
     shapes: tuple[tuple[int, ...], ...]
     attention: int
     rest: int
-    sweep: int
+    rollout: int
     kept: int
     peak: int
 
@@ -63,12 +63,12 @@ class Estimate:
     Attributes:
         cost: operations and bytes of the pass.
         seconds: time of the forward pass.
-        sweep_seconds: time of one rollout after it, or of another computation with every weight.
+        rollout_seconds: time of one rollout after it, or of another computation with every weight.
     """
 
     cost: PassCost
     seconds: float
-    sweep_seconds: float
+    rollout_seconds: float
 
 
 def estimate(module: nn.Module, input_size: tuple[int, int]) -> Estimate:
@@ -83,7 +83,7 @@ def estimate(module: nn.Module, input_size: tuple[int, int]) -> Estimate:
 def timed(cost: PassCost, throughput: Throughput) -> Estimate:
     """The time of `cost` at this throughput."""
     seconds = cost.attention / throughput.attention + cost.rest / throughput.rest
-    return Estimate(cost, seconds, cost.sweep / throughput.sweep)
+    return Estimate(cost, seconds, cost.rollout / throughput.rollout)
 
 
 _known: weakref.WeakKeyDictionary[nn.Module, dict[tuple[int, int], PassCost]] = weakref.WeakKeyDictionary()
@@ -109,13 +109,18 @@ def attention_calls(module: nn.Module, input_size: tuple[int, int]) -> int:
 
 def _counted(module: nn.Module, input_size: tuple[int, int]) -> PassCost:
     bare = without_numbers(module, own_precision=True)
-    counter, ledger = _Counter(), Ledger([*bare.parameters(), *bare.buffers()])
+    counter, allocations = _Counter(), AllocationCounter([*bare.parameters(), *bare.buffers()])
     calls = AttentionCalls(counter, ModuleNames(()), refusing=False)
-    with evaluating(bare), torch.no_grad(), ledger, calls:
+    with eval_mode(bare), torch.no_grad(), allocations, calls:
         bare(blank_input(bare, input_size, "meta"))
     kept = {storage_of(tensor)._cdata: storage_of(tensor).nbytes() for tensor in counter.kept}
     return PassCost(
-        tuple(counter.shapes), counter.attention, ledger.operations, counter.sweep, sum(kept.values()), ledger.peak
+        tuple(counter.shapes),
+        counter.attention,
+        allocations.operations,
+        counter.rollout,
+        sum(kept.values()),
+        allocations.peak,
     )
 
 
@@ -123,7 +128,7 @@ class _Counter(AttentionEvents):
     """Counts attention instead of computing it, and keeps what a trace would keep, so that it counts as allocated."""
 
     def __init__(self) -> None:
-        self.attention = self.sweep = 0
+        self.attention = self.rollout = 0
         self.shapes: list[tuple[int, ...]] = []
         self.kept: list[Tensor] = []
 
@@ -132,7 +137,7 @@ class _Counter(AttentionEvents):
         pairs = query.shape[:-1].numel() * key.shape[-2]
         self.shapes.append((*query.shape[:-1], key.shape[-2]))
         self.attention += 2 * pairs * (query.shape[-1] + value.shape[-1])
-        self.sweep += 2 * pairs * query.shape[-1]
+        self.rollout += 2 * pairs * query.shape[-1]
         self.kept += [query.clone(), key.clone()]
         self.kept.append(
             torch.empty(query.shape[:-1], device="meta")
@@ -154,13 +159,13 @@ class _Counter(AttentionEvents):
         return out
 
     def _made(self, weights: Tensor) -> None:
-        """Counts explicit weights: in a sweep they are only multiplied with a vector."""
+        """Counts explicit weights: in a rollout they are only multiplied with a vector."""
         self.shapes.append(tuple(weights.shape))
-        self.sweep += 2 * weights.numel()
+        self.rollout += 2 * weights.numel()
         self.kept.append(weights)
 
 
-class Ledger(TorchDispatchMode):
+class AllocationCounter(TorchDispatchMode):
     """Counts the operations of all products and the bytes allocated at one time, on the meta device."""
 
     def __init__(self, given: Iterable[Tensor]) -> None:
@@ -256,12 +261,12 @@ class Throughput:
     Attributes:
         attention: inside the fused call.
         rest: in the remainder of a block, including the time of functions between its products.
-        sweep: of weights that are computed in chunks and multiplied with a vector.
+        rollout: of weights that are computed in chunks and multiplied with a vector.
     """
 
     attention: float
     rest: float
-    sweep: float
+    rollout: float
 
 
 def throughput_of(device: torch.device, dtype: torch.dtype) -> Throughput:
@@ -288,7 +293,7 @@ def _measured(device: torch.device, dtype: torch.dtype, _threads: int) -> Throug
         return Throughput(
             attention=4 * pairs * HEAD_DIM / _seconds(device, lambda: F.scaled_dot_product_attention(q, k, k)),
             rest=16 * TOKENS * WIDTH**2 / _seconds(device, lambda: x + narrow(F.gelu(wide(norm(x))))),
-            sweep=2 * pairs * HEAD_DIM / _seconds(device, lambda: layer.pull(even)),
+            rollout=2 * pairs * HEAD_DIM / _seconds(device, lambda: layer.pull(even)),
         )
 
 

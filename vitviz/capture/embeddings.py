@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.modules import blank_input, evaluating
+from vitviz.capture.modules import blank_input, eval_mode
 from vitviz.errors import INPUT_ERRORS
 from vitviz.tokens import TokenLayout
 
@@ -156,7 +156,7 @@ def _pass(module: nn.Module, x: Tensor, maker: nn.Module, replace: Callable[[Ten
             return (replace(output[0]), *output[1:])
         return replace(output)
 
-    with ExitStack() as stack, evaluating(module), torch.inference_mode():
+    with ExitStack() as stack, eval_mode(module), torch.inference_mode():
         stack.callback(maker.register_forward_hook(change).remove)
         try:
             module(x)

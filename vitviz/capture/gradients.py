@@ -20,7 +20,7 @@ from vitviz.capture.events import AttentionEvents, Call, FusedCall
 from vitviz.capture.functions import WeightedSum
 from vitviz.capture.layers import attention_of
 from vitviz.capture.memory import NoCopies
-from vitviz.capture.modules import ModuleNames, evaluating, unordered_modules, unwrapped
+from vitviz.capture.modules import ModuleNames, eval_mode, unordered_modules, unwrapped
 from vitviz.capture.observe import refuse_unseen
 from vitviz.errors import CaptureError, UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -108,7 +108,7 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
     refuse_unseen(named)
     watcher = _Watcher()
     calls = AttentionCalls(watcher, ModuleNames(named))
-    with evaluating(module, [part for _, part in named]), torch.inference_mode(False), torch.enable_grad(), calls:
+    with eval_mode(module, [part for _, part in named]), torch.inference_mode(False), torch.enable_grad(), calls:
         yield watcher.calls
 
 

@@ -92,7 +92,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def evaluating(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[nn.Module]:
+def eval_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> Iterator[nn.Module]:
     """Evaluation mode for every part of `module` inside the `with` block, without torch.compile and gradient checkpointing.
 
     A part's mode is restored afterwards, also after an exception. Only the `training` flag is set: a `train` method that a

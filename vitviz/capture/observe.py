@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.events import AttentionEvents, Call, FusedCall
 from vitviz.capture.functions import WeightedSum
-from vitviz.capture.modules import ModuleNames, evaluating, unordered_modules, unwrapped
+from vitviz.capture.modules import ModuleNames, eval_mode, unordered_modules, unwrapped
 from vitviz.capture.sdpa_patch import can_replace_fused, fused_replaced
 from vitviz.errors import UnsupportedError
 
@@ -139,7 +139,7 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
     observer = Observer(names, receive)
     quick = only_fused and can_replace_fused(inner for _, inner in named)
     with ExitStack() as stack:
-        stack.enter_context(evaluating(module, [inner for _, inner in named]))
+        stack.enter_context(eval_mode(module, [inner for _, inner in named]))
         if quick:
             stack.enter_context(fused_replaced(lambda *args, **kwargs: observer.fused(FusedCall(*args, **kwargs))))
         else:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vitviz.capture.attention import Attention
 from vitviz.capture.blocks import final_norm
 from vitviz.capture.coordinates.tensor import without_numbers
-from vitviz.capture.modules import blank_input, evaluating
+from vitviz.capture.modules import blank_input, eval_mode
 from vitviz.capture.windows import WindowedAttention
 from vitviz.errors import INPUT_ERRORS
 from vitviz.tokens import MEAN, POOL, Query, TokenLayout
@@ -66,7 +66,7 @@ def find_output_query(
     return known[1][case]
 
 
-def by_names(layout: TokenLayout | None, pools: bool) -> Query:
+def query_from_names(layout: TokenLayout | None, pools: bool) -> Query:
     """The query if nothing can be differentiated: the class token, else the pooling query, else the mean over patches."""
     if layout is not None and "cls" in layout.prefix:
         return Query((("cls", 1.0),))
@@ -83,7 +83,7 @@ def _state(module: nn.Module) -> Hashable:
 def _find_output_query(
     module: nn.Module, input_size: tuple[int, int], layout: TokenLayout | None, pools: bool
 ) -> Query:
-    known = by_names(layout, pools)
+    known = query_from_names(layout, pools)
     shape = _head_input(module, input_size) if layout is not None else None
     if layout is None or shape is None:
         return known
@@ -122,7 +122,7 @@ def _directions(outputs: int) -> Tensor:
 def _head_on_random_tokens(module: Any, shape: tuple[int, ...]) -> tuple[Tensor, Tensor | None]:
     """(random tokens of `shape`, the head's output (outputs,)); None for the output if the head does not accept them."""
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
-    with evaluating(module), torch.inference_mode(False), torch.enable_grad():
+    with eval_mode(module), torch.inference_mode(False), torch.enable_grad():
         tokens = drawn.to(next(module.parameters())).requires_grad_()
         with suppress(*INPUT_ERRORS):
             output = module.forward_head(tokens)

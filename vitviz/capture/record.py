@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitviz.capture.attention import Attention
-from vitviz.capture.blocks import finite
+from vitviz.capture.blocks import require_finite
 from vitviz.capture.coordinates.layouts import KnownCall, NotFollowed, forget_calls, known_calls, placements_of
 from vitviz.capture.coordinates.placement import Placement
 from vitviz.capture.events import Call
@@ -24,7 +24,7 @@ from vitviz.capture.layers import (
     why_not_sequential,
 )
 from vitviz.capture.memory import LargePages
-from vitviz.capture.modules import evaluating, unwrapped
+from vitviz.capture.modules import eval_mode, unwrapped
 from vitviz.capture.observe import observe
 from vitviz.capture.trace import Layer
 from vitviz.errors import INPUT_ERRORS, CaptureError, UnsupportedError
@@ -203,7 +203,7 @@ def _over_one_grid(request: _Request, layout: TokenLayout) -> Recording:
         )
     layers = tuple(attention for attention in made if attention.query_layout.num_patches)
     pooling = tuple(attention for attention in made if not attention.query_layout.num_patches)
-    return Recording(layers, pooling, finite(logits[0].float(), request.name), kept)
+    return Recording(layers, pooling, require_finite(logits[0].float(), request.name), kept)
 
 
 def _call_by_call(request: _Request) -> Recording:
@@ -212,7 +212,7 @@ def _call_by_call(request: _Request) -> Recording:
     try:
         placements = placements_of(module, request.size)
     except INPUT_ERRORS as error:
-        with torch.inference_mode(), evaluating(module):
+        with torch.inference_mode(), eval_mode(module):
             module(request.x)  # if the model itself raises for this input, that error says more
         raise NotFollowed.of(module, error) from error
     made: list[tuple[Placement, Layer]] = []
@@ -244,7 +244,7 @@ def _call_by_call(request: _Request) -> Recording:
         raise CaptureError(f"No attention was seen in {request.name}. Choose a Vision Transformer.")
     layers = joined([layer for placement, layer in made if placement.kind != "pooling"])
     pooling = tuple(layer for p, layer in made if p.kind == "pooling" and isinstance(layer, Attention))
-    logits = finite(logits[0].float(), request.name)
+    logits = require_finite(logits[0].float(), request.name)
     return Recording(layers, pooling, logits, kept, left_out, why_not_sequential(placements))
 
 

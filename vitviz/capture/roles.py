@@ -15,7 +15,7 @@ _KEPT = 4096  # entries before those of freed tensors are removed
 T = TypeVar("T")
 
 
-class ByTensor(Generic[T]):
+class TensorMap(Generic[T]):
     """A value for each tensor of a pass, by the tensor's identity. No tensor is held in memory for it."""
 
     def __init__(self) -> None:
@@ -24,19 +24,19 @@ class ByTensor(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    def of(self, tensor: Any) -> T | None:
+    def get(self, tensor: Any) -> T | None:
         """The tensor's value; None for one that has none, and for what is no tensor."""
         entry = self._known.get(id(tensor))
         return entry[1] if entry is not None and entry[0]() is tensor else None
 
-    def give(self, tensor: Any, value: T) -> None:
+    def set(self, tensor: Any, value: T) -> None:
         """`tensor` has that value from now on; whatever is no tensor has none."""
         if isinstance(tensor, Tensor):
             if len(self._known) > _KEPT:
                 self._known = {key: entry for key, entry in self._known.items() if entry[0]() is not None}
             self._known[id(tensor)] = (weakref.ref(tensor), value)
 
-    def forget(self, tensor: Any) -> None:
+    def discard(self, tensor: Any) -> None:
         self._known.pop(id(tensor), None)
 
     def clear(self) -> None:

@@ -176,8 +176,8 @@ def announce_cost(model: Model, arguments: argparse.Namespace) -> None:
     if not arguments.quiet:
         print(
             f"vitviz: {found.cost.tokens:,} tokens: about {format_duration(found.seconds)} for the forward pass, "
-            f"{format_duration(found.sweep_seconds)} for each rollout, {gigabytes(found.cost.peak)} of memory beside the model "
-            "(an estimate; Ctrl-C stops it)",
+            f"{format_duration(found.rollout_seconds)} for each rollout, {gigabytes(found.cost.peak)} of memory beside the "
+            "model (an estimate; Ctrl-C stops it)",
             file=sys.stderr,
         )
     need_memory(found.cost, model.device)

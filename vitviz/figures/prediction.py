@@ -228,11 +228,11 @@ def object_figure(
     kind = subject.model.output_kind
     shares = needs_classifier(target) and kind.is_probability
     other = "the rest hidden" if result.compared_with_rest else "area elsewhere"
-    left = result.likelihood - np.array([0.0, result.fall, float(result.elsewhere.mean())])
+    left = result.likelihood - np.array([0.0, result.drop, float(result.control_drops.mean())])
     names = ["nothing hidden", "object hidden", other]
     said = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, left, strict=True))
     return Figure(
-        arrays={"left": left.astype(np.float32), "elsewhere": result.elsewhere, "mask": mask},
+        arrays={"left": left.astype(np.float32), "control_drops": result.control_drops, "mask": mask},
         drawing=draw_bars(
             names,
             left,
@@ -245,14 +245,14 @@ def object_figure(
         alt=f"{target_name}: {said}.",
         provenance=subject.provenance(
             "object test",
-            parameters={"target": target_name, "area": round(result.area, 4), "draws": len(result.elsewhere)},
+            parameters={"target": target_name, "area": round(result.area, 4), "draws": len(result.control_drops)},
         ),
         snippet=subject.snippet(
             f"question = vitviz.Question(model, trace.input, {target_text(target)})",
             f"mask = np.zeros({mask.size}, bool)",
             f"mask[{np.flatnonzero(mask).tolist()}] = True",
             f"result = object_test(question, mask.reshape{mask.shape}, {{}})",
-            "print(result.likelihood, result.fall, result.elsewhere.mean())",
+            "print(result.likelihood, result.drop, result.control_drops.mean())",
             imports=["import numpy as np", "from vitviz.analysis.hiding import object_test"],
         ),
     )

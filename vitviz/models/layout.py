@@ -11,7 +11,7 @@ from vitviz.capture.calls import AttentionCalls
 from vitviz.capture.coordinates.layouts import first_attention
 from vitviz.capture.coordinates.tensor import without_numbers
 from vitviz.capture.events import AttentionEvents, FusedCall
-from vitviz.capture.modules import ModuleNames, blank_input, evaluating, input_channels, unwrapped
+from vitviz.capture.modules import ModuleNames, blank_input, eval_mode, input_channels, unwrapped
 from vitviz.capture.roles import is_score_matrix
 from vitviz.errors import INPUT_ERRORS, UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -68,7 +68,7 @@ def last_map(module: nn.Module, input_size: tuple[int, int]) -> tuple[int, int] 
 def run_on_meta(module: nn.Module, input_size: tuple[int, int]) -> Tensor:
     """The module's output on the meta device for one image of (height, width). Hold the model's lock."""
     bare = _on_meta(module)
-    with evaluating(bare):
+    with eval_mode(bare):
         output: Tensor = bare(blank_input(bare, input_size, "meta"))
     return output
 

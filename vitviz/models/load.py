@@ -23,13 +23,13 @@ from vitviz.models.model import Model, pick_device, pick_dtype
 from vitviz.models.names import (
     TIMM_FOLDER,
     TRANSFORMERS,
-    Place,
+    ModelLocation,
     Source,
     is_file_name,
     is_transformers_name,
-    repository_place,
+    repository_location,
     source_of,
-    timm_place,
+    timm_location,
 )
 from vitviz.models.preparation import built_size, resized, takes_any_size
 from vitviz.models.registry import build, build_on_meta, pretrained_cfg, stoppable
@@ -76,15 +76,15 @@ def load_model(
     torch_device, torch_dtype = pick_device(device), pick_dtype(dtype)
     name = str(name)
     embedded.refuse_other_names(name)
-    place = timm_place(name)
+    location = timm_location(name)
     if weights is None:
-        weights = "embedded" if name == "embedded" else "pretrained" if place or not is_file_name(name) else name
+        weights = "embedded" if name == "embedded" else "pretrained" if location or not is_file_name(name) else name
     kind = str(weights)
     with stoppable(check):
         if is_transformers_name(name):
             model = _of_transformers(name, kind, progress)
-        elif place is not None:
-            model = _of_timm(name, place, kind, progress)
+        elif location is not None:
+            model = _of_timm(name, location, kind, progress)
         elif kind == "embedded":
             model = _embedded(name)
         elif kind == "random" or kind.startswith("random:"):
@@ -153,12 +153,12 @@ def _of_transformers(name: str, kind: str, progress: Progress | None) -> Model:
     raise ModelError(f'The weights of {name} are "pretrained" or "random", not {kind!r}.')
 
 
-def _of_timm(name: str, place: Place, kind: str, progress: Progress | None) -> Model:
+def _of_timm(name: str, location: ModelLocation, kind: str, progress: Progress | None) -> Model:
     """A model saved by timm with its config.json."""
     try:
-        described = repository.describe(place)
+        described = repository.describe(location)
     except UnsupportedError:
-        if place.folder is None or name.startswith(TIMM_FOLDER):
+        if location.folder is None or name.startswith(TIMM_FOLDER):
             raise
         return _of_transformers(f"{TRANSFORMERS}{name}", kind, progress)  # a path to a model saved by transformers
     architecture, config = described.architecture, described.config
@@ -281,10 +281,12 @@ def is_missing(name: str) -> bool:
 def _hub_source(name: str) -> Source | None:
     if name == "embedded" or is_file_name(name):
         return None
-    place = repository_place(name.removeprefix(TRANSFORMERS)) if is_transformers_name(name) else timm_place(name)
-    if place is None:
+    location = (
+        repository_location(name.removeprefix(TRANSFORMERS)) if is_transformers_name(name) else timm_location(name)
+    )
+    if location is None:
         return None if is_transformers_name(name) else source_of(name, pretrained_cfg(name))
-    return None if place.repository is None else Source(place.repository, place.revision)
+    return None if location.repository is None else Source(location.repository, location.revision)
 
 
 _BYTES = 4  # of a float32 number, in which every model is built
@@ -303,8 +305,8 @@ def weight_bytes(name: str) -> int:
     module: nn.Module
     if is_transformers_name(name):
         module = hugging_face.describe(name).bare
-    elif (place := timm_place(name)) is not None:
-        config = repository.describe(place).config
+    elif (location := timm_location(name)) is not None:
+        config = repository.describe(location).config
         module = build_on_meta(config.architecture or "", **config.build_args())
     elif name.endswith(".safetensors"):
         return _of_file(Path(name))

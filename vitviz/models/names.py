@@ -40,7 +40,7 @@ _ENDINGS = {".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", "
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelLocation:
     """Where a model's files are: a repository at a revision, or a folder."""
 
     repository: str | None = None
@@ -48,8 +48,8 @@ class Place:
     folder: Path | None = None
 
 
-def repository_place(text: str) -> Place | None:
-    """The place of "owner/name" or "owner/name@revision"; None for text of another form.
+def repository_location(text: str) -> ModelLocation | None:
+    """The location of "owner/name" or "owner/name@revision"; None for text of another form.
 
     Raises:
         ModelError: For a name of this form that the hub does not allow, such as "a--b/c".
@@ -64,11 +64,11 @@ def repository_place(text: str) -> Place | None:
             f"No repository of the hub can be called {found[1]!r}: a name has no '--' or '..', ends in no '-', '.' or "
             "'.git', and is at most 96 characters long. Check its spelling."
         ) from error
-    return Place(repository=found[1], revision=found[2] or "main")
+    return ModelLocation(repository=found[1], revision=found[2] or "main")
 
 
-def timm_place(name: str) -> Place | None:
-    """The place of a model saved by timm; None for any other name.
+def timm_location(name: str) -> ModelLocation | None:
+    """The location of a model saved by timm; None for any other name.
 
     Args:
         name: "hf-hub:owner/name", "local-dir:folder", or a path to a folder that contains its config.json.
@@ -78,23 +78,23 @@ def timm_place(name: str) -> Place | None:
     """
     hub = _TIMM_HUB.match(name)
     if hub is not None:
-        place = repository_place(name[hub.end() :])
-        if place is None:
+        location = repository_location(name[hub.end() :])
+        if location is None:
             raise ModelError(
                 f"{name[:120]!r} does not name a repository; write hf-hub:owner/name, or local-dir: and the path of a folder."
             )
-        return place
+        return location
     if name.lower().startswith(TIMM_FOLDER):
         path = name[len(TIMM_FOLDER) :]
         if not path:
             raise ModelError(
                 'After "local-dir:" comes the path of a folder with a config.json and a model.safetensors.'
             )
-        return Place(folder=Path(path).expanduser())
+        return ModelLocation(folder=Path(path).expanduser())
     # A name without a separator is never a folder, even if the working directory has one of that name.
     if any(mark in name for mark in "/\\") and not name.startswith(TRANSFORMERS):
         folder = Path(name).expanduser()
-        return Place(folder=folder) if folder.is_dir() else None
+        return ModelLocation(folder=folder) if folder.is_dir() else None
     return None
 
 
@@ -113,7 +113,7 @@ def require_published(name: str) -> None:
         return
     for prefix in (TRANSFORMERS, TIMM_HUB):
         if name.startswith(prefix):
-            if repository_place(name.removeprefix(prefix)) is None:
+            if repository_location(name.removeprefix(prefix)) is None:
                 raise ModelError(f"{name[:120]!r} does not name a repository of the hub; write {prefix}owner/name.")
             return
     pretrained_cfg(name)
@@ -159,8 +159,8 @@ def is_transformers_name(name: str) -> bool:
     return str(name).startswith(TRANSFORMERS)
 
 
-def transformers_place(name: str) -> Place:
-    """The place of a model of transformers.
+def transformers_location(name: str) -> ModelLocation:
+    """The location of a model of transformers.
 
     Args:
         name: "hf:owner/name" or "hf:owner/name@revision" for a repository; "hf:" with any other path, as in
@@ -170,4 +170,4 @@ def transformers_place(name: str) -> Place:
         ModelError: For a repository name that the hub does not allow.
     """
     rest = str(name).removeprefix(TRANSFORMERS)
-    return repository_place(rest) or Place(folder=Path(rest).expanduser())
+    return repository_location(rest) or ModelLocation(folder=Path(rest).expanduser())

@@ -27,7 +27,7 @@ from vitviz.models.checkpoint import (
     read_json,
 )
 from vitviz.models.hub import STILL_WORKS, NoSuchFile, fetch
-from vitviz.models.names import WEIGHTS_FILE, Place, Source, is_file_name
+from vitviz.models.names import WEIGHTS_FILE, ModelLocation, Source, is_file_name
 from vitviz.models.registry import build, pretrained_cfg
 from vitviz.models.weights import build_filled, how_to_convert, read_weights, sha256_of
 from vitviz.progress import Progress
@@ -35,66 +35,66 @@ from vitviz.progress import Progress
 CONFIG, PROCESSOR, PROCESSORS = "config.json", "preprocessor_config.json", "processor_config.json"
 
 
-def configuration(place: Place) -> dict[str, Any]:
+def configuration(location: ModelLocation) -> dict[str, Any]:
     """The content of config.json.
 
     Raises:
         HubError, ModelError: If there is none, or if it is not a JSON object.
     """
-    if place.folder is not None and not (place.folder / CONFIG).is_file():
+    if location.folder is not None and not (location.folder / CONFIG).is_file():
         raise ModelError(
-            f"There is no folder with a {CONFIG} under {place.folder.name!r}. A folder holds what transformers' "
+            f"There is no folder with a {CONFIG} under {location.folder.name!r}. A folder holds what transformers' "
             "save_pretrained writes; a model of the hub is named as hf:owner/name."
         )
-    return _read(_file(place, CONFIG))
+    return _read(_file(location, CONFIG))
 
 
-def processor_settings(place: Place) -> dict[str, Any]:
+def processor_settings(location: ModelLocation) -> dict[str, Any]:
     """The content of the image processor's configuration; empty if there is none."""
-    found = _optional(place, PROCESSOR)
+    found = _optional(location, PROCESSOR)
     if found is not None:
         return _read(found)
-    found = _optional(place, PROCESSORS)  # the newer form, which also has the tokeniser's settings
+    found = _optional(location, PROCESSORS)  # the newer form, which also has the tokeniser's settings
     nested = {} if found is None else _read(found).get("image_processor", {})
     return nested if isinstance(nested, dict) else {}
 
 
-def weights_file(place: Place, progress: Progress | None = None) -> Path:
+def weights_file(location: ModelLocation, progress: Progress | None = None) -> Path:
     """The path of the weights as one safetensors file.
 
     Raises:
         HubError, ModelError: If there is none.
     """
-    if place.folder is None:
-        return fetch(_source(place, WEIGHTS_FILE), progress)
-    path = place.folder / WEIGHTS_FILE
+    if location.folder is None:
+        return fetch(_source(location, WEIGHTS_FILE), progress)
+    path = location.folder / WEIGHTS_FILE
     if path.is_file():
         return path
-    split = (place.folder / f"{WEIGHTS_FILE}.index.json").is_file()
+    split = (location.folder / f"{WEIGHTS_FILE}.index.json").is_file()
     found = "its weights are split over several files" if split else f"it has no {WEIGHTS_FILE}"
     others = sorted(
-        path for path in place.folder.iterdir() if is_file_name(path.name) and path.suffix != ".safetensors"
+        path for path in location.folder.iterdir() if is_file_name(path.name) and path.suffix != ".safetensors"
     )
     how = how_to_convert(others[0]) if others and not split else "Save the model again into one safetensors file."
-    raise ModelError(f"The folder {place.folder.name!r} cannot be loaded: {found}. {how}")
+    raise ModelError(f"The folder {location.folder.name!r} cannot be loaded: {found}. {how}")
 
 
-def _optional(place: Place, file: str) -> Path | None:
-    if place.folder is not None:
-        return path if (path := place.folder / file).is_file() else None
+def _optional(location: ModelLocation, file: str) -> Path | None:
+    if location.folder is not None:
+        return path if (path := location.folder / file).is_file() else None
     try:
-        return fetch(_source(place, file))
+        return fetch(_source(location, file))
     except NoSuchFile:  # the hub has said so; a hub out of reach is another error
         return None
 
 
-def _file(place: Place, file: str) -> Path:
-    return fetch(_source(place, file)) if place.folder is None else place.folder / file
+def _file(location: ModelLocation, file: str) -> Path:
+    return fetch(_source(location, file)) if location.folder is None else location.folder / file
 
 
-def _source(place: Place, file: str) -> Source:
-    assert place.repository is not None
-    return Source(place.repository, place.revision, file)
+def _source(location: ModelLocation, file: str) -> Source:
+    assert location.repository is not None
+    return Source(location.repository, location.revision, file)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -114,11 +114,11 @@ class RepositoryConfig:
     """A validated config.json.
 
     Attributes:
-        place: where the files are.
+        location: where the files are.
         config: its content in the form of a checkpoint's description.
     """
 
-    place: Place
+    location: ModelLocation
     config: CheckpointConfig
 
     @property
@@ -127,7 +127,7 @@ class RepositoryConfig:
         return self.config.architecture
 
 
-def describe(place: Place) -> RepositoryConfig:
+def describe(location: ModelLocation) -> RepositoryConfig:
     """Reads and validates config.json, without the weights.
 
     Raises:
@@ -135,28 +135,28 @@ def describe(place: Place) -> RepositoryConfig:
         HubError: As `hub.fetch`.
         UnsupportedError: For a model of another library.
     """
-    given = configuration(place)
+    given = configuration(location)
     if "architecture" not in given and "model_type" in given:
-        where = place.repository or "./folder"
+        where = location.repository or "./folder"
         raise UnsupportedError(
-            f"{_place_words(place)} was written by transformers and not by timm; ask for it as hf:{where}, with the extra "
-            "vitviz[transformers]."
+            f"{_location_words(location)} was written by transformers and not by timm; ask for it as hf:{where}, with the "
+            "extra vitviz[transformers]."
         )
-    return RepositoryConfig(place, _config(given, place))
+    return RepositoryConfig(location, _config(given, location))
 
 
-def _place_words(place: Place) -> str:
-    return place.repository or f"The folder {place.folder.name!r}"  # type: ignore[union-attr]
+def _location_words(location: ModelLocation) -> str:
+    return location.repository or f"The folder {location.folder.name!r}"  # type: ignore[union-attr]
 
 
-def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
+def _config(given: Mapping[str, Any], location: ModelLocation) -> CheckpointConfig:
     """A timm configuration in the form of a checkpoint's description, validated by the same rules."""
     cfg = given.get("pretrained_cfg", given)  # in older files all fields are on one level
     if not isinstance(cfg, Mapping):
-        raise ModelError(f"In config.json of {_place_words(place)}, pretrained_cfg has to be an object.")
+        raise ModelError(f"In config.json of {_location_words(location)}, pretrained_cfg has to be an object.")
     args = given.get("model_args") or {}
     if not isinstance(args, Mapping):
-        raise ModelError(f"In config.json of {_place_words(place)}, model_args has to be an object.")
+        raise ModelError(f"In config.json of {_location_words(location)}, model_args has to be an object.")
     args = {name: value for name, value in args.items() if name not in _OF_TRAINING and value is not None}
     classes = args.pop("num_classes", given.get("num_classes", cfg.get("num_classes")))
     # Further arguments of timm's builder: booleans, strings and numbers of MODEL_ARGS, none of which names a file.
@@ -164,7 +164,7 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
         str(name) for name, value in args.items() if name not in MODEL_ARGS or not is_model_arg(name, value)
     ):
         raise UnsupportedError(
-            f"{_place_words(place)} was built with the argument {unknown[0][:40]!r}, which is not taken from a file here."
+            f"{_location_words(location)} was built with the argument {unknown[0][:40]!r}, which is not taken from a file here."
         )
     preprocessing = {
         ours: cfg[theirs]
@@ -185,7 +185,7 @@ def _config(given: Mapping[str, Any], place: Place) -> CheckpointConfig:
     }
     config = checked_config({name: value for name, value in described.items() if value is not None}, "config.json")
     if config.architecture is None:
-        raise ModelError(f"config.json of {_place_words(place)} does not say which architecture it describes.")
+        raise ModelError(f"config.json of {_location_words(location)} does not say which architecture it describes.")
     if cfg.get("crop_mode") == "squash":
         config.preprocessing["framing"] = "squash"  # type: ignore[index]
     return config
@@ -210,9 +210,9 @@ def load_weights(described: RepositoryConfig, progress: Progress | None) -> tupl
         ModelError: For weights that do not fit; the message names the tensors.
         HubError: If they cannot be downloaded.
     """
-    place, config = described.place, described.config
-    path = weights_file(place, progress)
-    what, state = f"The weights of {_place_words(place)}", read_weights(path)
+    location, config = described.location, described.config
+    path = weights_file(location, progress)
+    what, state = f"The weights of {_location_words(location)}", read_weights(path)
     try:
         module, notes = build_filled(described.architecture, config.build_args(), state, None, what)
     except ModelError as error:
@@ -226,14 +226,14 @@ def load_weights(described: RepositoryConfig, progress: Progress | None) -> tupl
                 **config.build_args(),
             )
         except ModelError:
-            raise (ModelError(str(error)) if place.folder else HubError(f"{error} {STILL_WORKS}")) from error
+            raise (ModelError(str(error)) if location.folder else HubError(f"{error} {STILL_WORKS}")) from error
         notes = (f"{what} are not in the names of timm's modules; {_FILLED_BY_TIMM}.",)
     return module, notes, sha256_of(path)
 
 
 def labels_of(described: RepositoryConfig) -> tuple[str, ...] | None:
     """The file's own labels; for repositories of timm's own models, which are in its registry, those of ImageNet."""
-    owner, _, name = (described.place.repository or "").partition("/")
+    owner, _, name = (described.location.repository or "").partition("/")
     if described.config.labels is None and owner == "timm" and is_model_pretrained(name):
         return imagenet_labels(pretrained_cfg(name))
     return described.config.labels

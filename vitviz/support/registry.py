@@ -18,7 +18,7 @@ from vitviz.errors import INPUT_ERRORS, UnsupportedError
 from vitviz.models import hugging_face, repository
 from vitviz.models.checkpoint import CheckpointConfig
 from vitviz.models.layout import layout_of, refuse_other_channels, size_refusal
-from vitviz.models.names import is_transformers_name, timm_place
+from vitviz.models.names import is_transformers_name, timm_location
 from vitviz.models.preparation import built_size, give_size, takes_any_size
 from vitviz.models.registry import architectures, build_on_meta, pretrained_cfg, timm_version
 from vitviz.progress import Progress
@@ -72,8 +72,8 @@ def _bare_at(name: str, input_size: tuple[int, int] | None) -> tuple[nn.Module, 
     if is_transformers_name(name):
         described = hugging_face.describe(name)
         return described.bare, input_size or described.input_size
-    place = timm_place(name)
-    described_by = None if place is None else repository.describe(place)
+    location = timm_location(name)
+    described_by = None if location is None else repository.describe(location)
     architecture = name if described_by is None else described_by.architecture
     config = CheckpointConfig() if described_by is None else described_by.config
     module, cfg = build_on_meta(architecture, **config.build_args()), pretrained_cfg(architecture)

@@ -19,7 +19,7 @@ from scipy.stats import bootstrap
 
 import vitviz
 from vitviz.analysis.faithfulness import CENTRE, RANDOM, SEEDS, faithfulness
-from vitviz.analysis.methods import METHODS, Options, explain_all, usual_options
+from vitviz.analysis.methods import METHODS, Options, default_options, explain_all
 from vitviz.analysis.methods.integrated_gradients import PathAttribution
 from vitviz.analysis.question import Question
 from vitviz.analysis.targets import default_target
@@ -127,7 +127,7 @@ class SurveySettings:
     steps: int = 8
     seeds: int = SEEDS
     framing: str = "crop"
-    options: Options = field(default_factory=usual_options)
+    options: Options = field(default_factory=default_options)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def brightness(question, power=1):
 
 METHOD = Method(
     "brightness", "Brightness", brightness, per_class=False, signed=True, formula="mean of pixels",
-    reference="none", cost="0", misleads="It knows nothing of the model.", order=35, options={"power": 1}, weight=7,
+    reference="none", cost="0", limitations="It knows nothing of the model.", order=35, options={"power": 1}, weight=7,
 )
 """
 
@@ -48,7 +48,7 @@ def question(target=None, family=REGISTERS) -> Question:
 def test_cards_are_filled_in():
     for key, method in METHODS.items():
         assert method.key == key
-        assert all((method.name, method.formula, method.reference, method.cost, method.misleads))
+        assert all((method.name, method.formula, method.reference, method.cost, method.limitations))
         assert any(each.short in method.reference for each in PUBLICATIONS.values())
 
 
@@ -131,7 +131,7 @@ def test_a_method_is_added_by_one_file(monkeypatch, tmp_path, capsys):
     np.testing.assert_allclose(explain(asked, "brightness").values, expected, atol=1e-6)
     squared = explain_all(asked, ["brightness"], options={"brightness": {"power": 2}})["brightness"].values
     np.testing.assert_allclose(squared, expected**2, atol=1e-6)
-    assert methods.usual_options()["brightness"] == {"power": 1} and found["brightness"].slow
+    assert methods.default_options()["brightness"] == {"power": 1} and found["brightness"].slow
     with pytest.raises(UnsupportedError, match="no option called 'depth'; it has power"):
         explain(asked, "brightness", depth=2)
     assert main(["faithfulness", str(tmp_path), "--option", "brightness.depth=2"]) == 1

@@ -183,9 +183,9 @@ def test_nothing_waits_for_a_download(tmp_path: Path, monkeypatch: pytest.Monkey
     written("yolos", tmp_path)
     held = []
 
-    def fetched(place: Any, progress: Any = None) -> Path:
+    def fetched(location: Any, progress: Any = None) -> Path:
         held.append(detectors.BUILDING.locked())
-        return weights_file(place, progress)
+        return weights_file(location, progress)
 
     weights_file = detectors.weights_file
     monkeypatch.setattr(detectors, "weights_file", fetched)

@@ -27,7 +27,7 @@ from vitviz.capture.coordinates.layouts import placements_of
 from vitviz.errors import HubError, ModelError, UnsupportedError
 from vitviz.models import load_model, prepare, resized
 from vitviz.models.hub import fetch
-from vitviz.models.names import Place, Source, transformers_place
+from vitviz.models.names import ModelLocation, Source, transformers_location
 from vitviz.models.weights import sha256_of
 from vitviz.support import support_of
 from vitviz.tracing import trace_input
@@ -229,20 +229,20 @@ def test_a_folder_that_is_not_there():
 
 
 @pytest.mark.parametrize(
-    ("name", "place"),
+    ("name", "location"),
     [
-        ("hf:google/vit-base-patch16-224", Place("google/vit-base-patch16-224")),
-        ("hf:gpt2", Place("gpt2")),
-        ("hf:owner/name@v1.0", Place("owner/name", "v1.0")),
-        ("hf:./owner/name", Place(folder=Path("owner/name"))),
-        ("hf:../name", Place(folder=Path("../name"))),
-        ("hf:/srv/models/name", Place(folder=Path("/srv/models/name"))),
-        ("hf:a/b/c", Place(folder=Path("a/b/c"))),
-        ("hf:~/name", Place(folder=Path.home() / "name")),
+        ("hf:google/vit-base-patch16-224", ModelLocation("google/vit-base-patch16-224")),
+        ("hf:gpt2", ModelLocation("gpt2")),
+        ("hf:owner/name@v1.0", ModelLocation("owner/name", "v1.0")),
+        ("hf:./owner/name", ModelLocation(folder=Path("owner/name"))),
+        ("hf:../name", ModelLocation(folder=Path("../name"))),
+        ("hf:/srv/models/name", ModelLocation(folder=Path("/srv/models/name"))),
+        ("hf:a/b/c", ModelLocation(folder=Path("a/b/c"))),
+        ("hf:~/name", ModelLocation(folder=Path.home() / "name")),
     ],
 )
-def test_names(name, place):
-    assert transformers_place(name) == place
+def test_names(name, location):
+    assert transformers_location(name) == location
 
 
 def test_other_weights_are_not_for_these_names(folder):

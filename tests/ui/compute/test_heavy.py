@@ -79,7 +79,7 @@ def test_the_answers_are_those_of_the_library(model, pixels):
     answer = Task("explanation", {"key": "occlusion"})(question, lambda *_: None)
     np.testing.assert_array_equal(answer.values, explain(question, "occlusion").values)
     answer = Task("object", {"mask": MASK, "maps": {}})(question, lambda *_: None)
-    assert answer.fall == pytest.approx(object_test(question, MASK, {}).fall)
+    assert answer.drop == pytest.approx(object_test(question, MASK, {}).drop)
     assert Task("explanation", {"key": "gradcam"})(question, lambda *_: None) != ()
 
 

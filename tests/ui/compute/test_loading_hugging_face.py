@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from tests.models.hub_server import Hub, serving
 from tests.models.hugging_face.tiny import NAMES, TINIES, write
 from tests.ui.integration.test_pages import prediction_of
-from vitviz.models.names import transformers_place
+from vitviz.models.names import transformers_location
 from vitviz.ui.selection import MODEL_NAME
 
 REPOSITORY = "somebody/tiny-vit"
@@ -73,4 +73,4 @@ def test_no_link_leads_to_a_folder_of_the_server(name):
 @pytest.mark.parametrize("name", ["hf:google/vit-base-patch16-224", "hf:gpt2", "hf:owner/na.me@v1.0"])
 def test_names_of_the_hub_are_taken(name):
     assert MODEL_NAME.fullmatch(name)
-    assert transformers_place(name).folder is None
+    assert transformers_location(name).folder is None

@@ -13,9 +13,9 @@ import streamlit as st
 from PIL import Image
 
 import vitviz
+from vitviz.analysis.queries import corresponding_cell
 from vitviz.models import prepare
 from vitviz.ui.compute import loading, services
-from vitviz.ui.controls.pickers import moved
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.selection import UPLOAD
@@ -223,10 +223,10 @@ def test_another_grid_and_no_class_token(app, monkeypatch):
 
 
 def test_the_same_place_in_another_grid():
-    assert moved((0, 0), (24, 24), (16, 16)) == (0, 0)
-    assert moved((23, 12), (24, 24), (16, 16)) == (15, 8)
-    assert moved((1, 2), (2, 4), (4, 4)) == (3, 2)
-    assert all(moved((row, col), (7, 5), (7, 5)) == (row, col) for row in range(7) for col in range(5))
+    assert corresponding_cell((0, 0), (24, 24), (16, 16)) == (0, 0)
+    assert corresponding_cell((23, 12), (24, 24), (16, 16)) == (15, 8)
+    assert corresponding_cell((1, 2), (2, 4), (4, 4)) == (3, 2)
+    assert all(corresponding_cell((row, col), (7, 5), (7, 5)) == (row, col) for row in range(7) for col in range(5))
 
 
 @pytest.mark.long

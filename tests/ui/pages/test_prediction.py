@@ -107,7 +107,7 @@ def test_an_object_is_marked_and_the_numbers_are_those_of_python(app):
     mask[[*range(97, 111), *range(113, 127)]] = True
     index = int(trace.logits.argmax())
     result = object_test(Question(model, trace.input, ClassLogit(index)), mask.reshape(16, 16), {})
-    assert f"from {result.likelihood:.0%} to {result.likelihood - result.fall:.0%}" in page.text
+    assert f"from {result.likelihood:.0%} to {result.likelihood - result.drop:.0%}" in page.text
 
 
 @pytest.mark.parametrize(("marked", "said"), [("5", "on average"), ("0-199", "the rest, 22% of the picture")])

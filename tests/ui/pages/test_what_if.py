@@ -157,7 +157,7 @@ def test_heads_are_weighed_on_a_button(app, model, image):
     model = vitviz.resized(model, (98, 98))
     trace = vitviz.trace(model, image)
     question = vitviz.Question(model, trace.input, vitviz.ClassLogit(int(trace.logits.argmax())))
-    together = correlation_with_confidence(head_importance(question).likelihood_fall, head_confidence(trace))
+    together = correlation_with_confidence(head_importance(question).likelihood_drop, head_confidence(trace))
     assert f"(rank correlation {together:.2f})".replace("-", "\N{MINUS SIGN}") in page.text
 
 

@@ -14,7 +14,7 @@ from vitviz.analysis.by_hand.steps import Norm, normalised, numbers
 from vitviz.analysis.positions import patch_embedding, position_embedding
 from vitviz.analysis.queries import QueryLike, query_index
 from vitviz.analysis.question import ModelLike
-from vitviz.capture.modules import evaluating, patch_filters
+from vitviz.capture.modules import eval_mode, patch_filters
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.tokens import TokenLayout
@@ -66,7 +66,7 @@ def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: Que
     patch = index - trace.layout.num_prefix
     arrived = numbers(opened.entrance[index])
     pixels = filters = bias = None
-    with model.lock, evaluating(model.module), torch.inference_mode():
+    with model.lock, eval_mode(model.module), torch.inference_mode():
         if cell is None:
             embedding, position = _prefix(model.module, trace.layout, index, arrived)
         else:

@@ -19,7 +19,7 @@ from vitviz.analysis.question import ModelLike, Question
 from vitviz.capture.ablation import Ablation, HeadSwitch, ablated
 from vitviz.capture.blocks import Blocks, Output, final_norm
 from vitviz.capture.embeddings import first_sequence_module
-from vitviz.capture.modules import evaluating, heads_to_switch
+from vitviz.capture.modules import eval_mode, heads_to_switch
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
 
@@ -53,7 +53,7 @@ def intervene(
     """
     items = [item for given in interventions for item in (given if isinstance(given, Interventions) else (given,))]
     with model.lock, ExitStack() as stack:
-        stack.enter_context(evaluating(model.module))
+        stack.enter_context(eval_mode(model.module))
         for item in items:
             item.check(model)
         application = Application(model, stack, head_means)
@@ -234,7 +234,7 @@ def effect(
 ) -> Effect:
     """One pass with the interventions and one without, which the question caches. Raises as `intervene`."""
     before = question.reference  # outside the block: the unchanged model
-    with intervene(question.model, *interventions, head_means=head_means) as changed, question.evaluation():
+    with intervene(question.model, *interventions, head_means=head_means) as changed, question.eval_mode():
         after = question.run(question.x, changed.module)
     try:
         likelihood = float(question.target.likelihood(after, before)[0])

@@ -40,7 +40,7 @@ class Intervention:
             raise ValueError(f"{other.__name__} and {cls.__name__} have one code, {cls.code!r}")
 
     @property
-    def idle(self) -> bool:
+    def is_noop(self) -> bool:
         """Whether it changes nothing."""
         return False
 

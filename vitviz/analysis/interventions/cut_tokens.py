@@ -34,7 +34,7 @@ class CutTokens(Intervention):
             object.__setattr__(self, "layers", indices(self.layers, "layer"))
 
     @property
-    def idle(self) -> bool:
+    def is_noop(self) -> bool:
         return not self.tokens or self.layers == ()
 
     def encode(self) -> str:

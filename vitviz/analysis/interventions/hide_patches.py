@@ -42,7 +42,7 @@ class HidePatches(Intervention):
         one_of(self.fill, HIDING, "patches are hidden by")
 
     @property
-    def idle(self) -> bool:
+    def is_noop(self) -> bool:
         return not self.patches
 
     def encode(self) -> str:

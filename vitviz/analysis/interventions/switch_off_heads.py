@@ -18,8 +18,8 @@ from vitviz.analysis.interventions.base import Intervention, one_of, whole
 from vitviz.analysis.interventions.text import NumberReader
 from vitviz.analysis.question import ModelLike
 from vitviz.capture.ablation import Ablation, ablated
-from vitviz.capture.blocks import Blocks, finite
-from vitviz.capture.modules import evaluating
+from vitviz.capture.blocks import Blocks, require_finite
+from vitviz.capture.modules import eval_mode
 from vitviz.errors import CaptureError
 from vitviz.progress import Progress
 from vitviz.tokens import TokenLayout
@@ -48,7 +48,7 @@ class SwitchOffHeads(Intervention):
         one_of(self.fill, HEAD_FILLS, "heads are replaced by")
 
     @property
-    def idle(self) -> bool:
+    def is_noop(self) -> bool:
         return not self.heads
 
     def encode(self) -> str:
@@ -116,12 +116,12 @@ def head_means(
     for pixels in inputs:
         with (
             model.lock,
-            evaluating(model.module),
+            eval_mode(model.module),
             torch.inference_mode(False),
             torch.no_grad(),
             ablated(dict(enumerate(blocks.blocks)), Ablation(observe=observe)),
         ):
-            finite(model.module(pixels.to(next(model.module.parameters()))[None]), model.name)
+            require_finite(model.module(pixels.to(next(model.module.parameters()))[None]), model.name)
         images += 1
         if progress:
             progress(images, total or images)

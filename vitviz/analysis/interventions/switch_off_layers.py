@@ -29,7 +29,7 @@ class SwitchOffLayers(Intervention):
         object.__setattr__(self, "layers", indices(self.layers, "layer"))
 
     @property
-    def idle(self) -> bool:
+    def is_noop(self) -> bool:
         return not self.layers
 
     def encode(self) -> str:

@@ -34,7 +34,7 @@ def find_methods() -> dict[str, Method]:
 METHODS: dict[str, Method] = find_methods()
 
 
-def usual_options() -> dict[str, dict[str, int]]:
+def default_options() -> dict[str, dict[str, int]]:
     """Method's key -> its options with their defaults, for the methods that have options."""
     return {key: dict(method.options) for key, method in METHODS.items() if method.options}
 

@@ -23,7 +23,7 @@ METHOD = Method(
     formula="(Â_L ... Â_1)[query, patches], Â_l = 0.5 I + 0.5 mean_h A[l, h]",
     reference=publication("abnar").short,
     cost="1",
-    misleads="It leaves out values and MLPs, and assumes that half of each token passes unmixed. A few sinks may dominate it.",
+    limitations="It leaves out values and MLPs, and assumes that half of each token passes unmixed. A few sinks may dominate.",
     order=20,
     of_a_query=True,
 )

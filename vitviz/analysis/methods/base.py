@@ -42,7 +42,7 @@ class Method:
         formula: plain text, symbols as on the methods page.
         reference: authors, year, arXiv number.
         cost: approximate number of forward passes, as text.
-        misleads: known cases in which the map is wrong.
+        limitations: known cases in which the map is wrong.
         order: sort key in lists of all methods.
         of_a_query: whether the map is the row of a query; the others differentiate the score itself.
         options: name -> default of the arguments that determine the time of a slow method.
@@ -60,7 +60,7 @@ class Method:
     formula: str
     reference: str
     cost: str
-    misleads: str
+    limitations: str
     order: int
     of_a_query: bool = False
     options: Mapping[str, int] = field(default_factory=dict)

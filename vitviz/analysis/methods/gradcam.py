@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vitviz.analysis.methods.base import Method
 from vitviz.analysis.question import NetworkLike, Question
-from vitviz.capture.modules import attention_module, evaluating
+from vitviz.capture.modules import attention_module, eval_mode
 from vitviz.errors import UnsupportedError, checked_index, need_package
 from vitviz.heatmap import Heatmap
 from vitviz.references import publication
@@ -58,7 +58,7 @@ def gradcam(question: Question) -> Heatmap:
     hidden_states, layout = question.hidden_states, question.layout
     read: list[Tensor] = []
     last = question.blocks.num_layers - 1
-    with question.model.lock, evaluating(question.module), torch.inference_mode(False), torch.enable_grad():
+    with question.model.lock, eval_mode(question.module), torch.inference_mode(False), torch.enable_grad():
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             read.append(args[0] if args else kwargs["hidden_states"])
@@ -110,7 +110,7 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
     module: Any = model.module
     if not hasattr(module, "forward_features") or not hasattr(module, "forward_head"):
         raise UnsupportedError(f"{model.name} does not say where its last map ends and its head begins.")
-    with model.lock, evaluating(model.module), torch.inference_mode(False), torch.enable_grad():
+    with model.lock, eval_mode(model.module), torch.inference_mode(False), torch.enable_grad():
         x = pixels.detach().to(next(model.module.parameters())).clone()[None]
         with torch.no_grad():
             grid = module.forward_features(x)
@@ -141,6 +141,6 @@ METHOD = Method(
     formula="ReLU(sum_c mean_p(d target / d Z[p, c]) Z[:, c]), Z the tokens that the last block's attention reads",
     reference=publication("grad-cam").short,
     cost="about 1.2",
-    misleads="It uses only the last block, where a token also holds information from other places.",
+    limitations="It uses only the last block, where a token also holds information from other places.",
     order=60,
 )

@@ -61,7 +61,7 @@ METHOD = Method(
     formula="rollout of mean_h ReLU(G[l, h] * A[l, h]), rows summing to 1; G = d target / d A, same layer",
     reference=f"{publication('abnar').short}; weights as in {publication('chefer').short}",
     cost="about 2",
-    misleads="Each row is normalised, so an unimportant layer counts as much as an important one.",
+    limitations="Each row is normalised, so an unimportant layer counts as much as an important one.",
     order=30,
     of_a_query=True,
 )

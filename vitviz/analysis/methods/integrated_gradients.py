@@ -92,7 +92,7 @@ def integrated_gradients(
         attempts.append(min(2 * attempts[-1], most_steps))
     baseline = mean_colour(question.x).expand_as(question.x)
     score = _CountedScore(question, sum(attempts), progress)
-    with question.evaluation():
+    with question.eval_mode():
         flat = question.target.score(question.run(baseline), question.reference)
     difference = question.score() - float(flat[0])
     for points in attempts:
@@ -174,7 +174,7 @@ METHOD = Method(
     formula="sum over a patch of (x - x0) * integral of d target / d x from x0 to x, x0 the mean colour",
     reference=publication("sundararajan").short,
     cost="about 3 for each point of the path: 32 points, doubled up to 256 until the shares add up",
-    misleads="It depends on the baseline: parts with the mean colour get no relevance, even if they are important.",
+    limitations="It depends on the baseline: parts with the mean colour get no relevance, even if they are important.",
     order=70,
     options={"steps": STEPS, "most_steps": MOST_STEPS},
     check=_check,

@@ -71,6 +71,6 @@ METHOD = Method(
     formula="mean_l mean_h mean_q ReLU(d s_l / d A[l, h]), s_l the target read after layer l",
     reference=publication("bousselham").short,
     cost="about 2",
-    misleads="The gradient is not multiplied by the attention: it shows where more attention would help, not where it is.",
+    limitations="The gradient is not multiplied by the attention: it shows where more attention would help, not where it is.",
     order=50,
 )

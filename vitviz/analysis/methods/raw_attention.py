@@ -27,7 +27,7 @@ METHOD = Method(
     formula="mean_h A[L, h][query, patches]",
     reference=publication("caron").short,
     cost="1",
-    misleads="It shows one layer and leaves out the values: a token with much attention may contribute little.",
+    limitations="It shows one layer and leaves out the values: a token with much attention may contribute little.",
     order=10,
     of_a_query=True,
 )

@@ -91,7 +91,7 @@ METHOD = Method(
     formula="R = I; R <- R + mean_h ReLU(G[l, h] * A[l, h]) R; R[query, patches]",
     reference=publication("chefer").short,
     cost="about 2",
-    misleads="A gradient describes small changes only: removing a patch may change the output in another way.",
+    limitations="A gradient describes small changes only: removing a patch may change the output in another way.",
     order=40,
     of_a_query=True,
 )

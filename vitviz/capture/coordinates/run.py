@@ -23,7 +23,7 @@ from vitviz.capture.events import Call, FusedCall
 from vitviz.capture.functions import WeightedSum
 from vitviz.capture.modules import ModuleNames, unordered_modules, unwrapped
 from vitviz.capture.observe import Observer, refuse_blocks_without_attention, refuse_unseen
-from vitviz.capture.roles import ByTensor, tensors_in
+from vitviz.capture.roles import TensorMap, tensors_in
 from vitviz.errors import INPUT_ERRORS
 
 
@@ -92,7 +92,7 @@ class Placing(Observer):
         super().__init__(names, self._place)
         self.placements: list[Placement] = []
         self.negative: set[int] = set()
-        self.results = ByTensor[int]()  # output -> number of the call
+        self.results = TensorMap[int]()  # output -> number of the call
         self.parallel: set[int] = set()  # calls on the same input as the one before or after
         self._input: object = None  # of the module that made the last call
         self._descent, self._made_of = descent or _Descent(), 0
@@ -123,7 +123,7 @@ class Placing(Observer):
         return self._remembered(out if call.plain else at_the_queries(call.weights, call.values, out))
 
     def _remembered(self, out: Tensor) -> Tensor:
-        self.results.give(out, len(self.placements) - 1)
+        self.results.set(out, len(self.placements) - 1)
         return out
 
 
@@ -132,16 +132,16 @@ class _Descent(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls = ByTensor[int]()
+        self._calls = TensorMap[int]()
 
     def of(self, *tensors: Tensor) -> int:
         calls = 0
         for tensor in tensors:
-            calls |= self._calls.of(tensor) or 0
+            calls |= self._calls.get(tensor) or 0
         return calls
 
     def add(self, tensor: Tensor, calls: int) -> None:
-        self._calls.give(tensor, self.of(tensor) | calls)
+        self._calls.set(tensor, self.of(tensor) | calls)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -155,7 +155,7 @@ class _Descent(TorchFunctionMode):
 class _Subtractions(TorchFunctionMode):
     """Detects that the output of one attention call is subtracted from another's (differential attention)."""
 
-    def __init__(self, results: ByTensor[int]) -> None:
+    def __init__(self, results: TensorMap[int]) -> None:
         super().__init__()
         self.results = results
         self.concerned: set[int] = set()
@@ -164,11 +164,11 @@ class _Subtractions(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if not self.results or (func not in _MINUS and func not in _RESHAPED):
             return result
-        origins = [number for value in args[:2] if (number := self.results.of(value)) is not None]
+        origins = [number for value in args[:2] if (number := self.results.get(value)) is not None]
         if func in _MINUS and len(set(origins)) == 2:
             self.concerned.update(origins)
         elif origins and isinstance(result, Tensor):
-            self.results.give(result, origins[0])
+            self.results.set(result, origins[0])
         return result
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vitviz.capture.modules import RGB, evaluating, input_channels
+from vitviz.capture.modules import RGB, eval_mode, input_channels
 from vitviz.errors import CaptureError, VitvizError
 
 NOWHERE = complex(float("nan"), float("nan"))  # padding
@@ -73,7 +73,7 @@ def picture(height: int, width: int, batch: int = 1, channels: int = RGB) -> Pla
 
 def run_on_places(module: nn.Module, input_size: tuple[int, int]) -> Any:
     """The output of `module`, a copy on the meta device, for a picture of (height, width) made of places."""
-    with torch.inference_mode(), evaluating(module):
+    with torch.inference_mode(), eval_mode(module):
         return module(picture(*input_size, channels=input_channels(module)))
 
 

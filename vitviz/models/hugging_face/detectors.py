@@ -25,7 +25,7 @@ from vitviz.errors import CaptureError, HubError, ModelError, NotFiniteError, Un
 from vitviz.models.checkpoint import one_line
 from vitviz.models.hub import STILL_WORKS
 from vitviz.models.hugging_face.build import library, plain, quiet, refuse_outsized
-from vitviz.models.names import Place, transformers_place
+from vitviz.models.names import ModelLocation, transformers_location
 from vitviz.models.registry import BUILDING, first_line
 from vitviz.models.repository import configuration, processor_settings, weights_file
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
@@ -133,16 +133,16 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
         ModelError: For files that cannot be downloaded or read, or weights that do not fit.
     """
     transformers = library()
-    place = transformers_place(name)
-    given = configuration(place)
+    location = transformers_location(name)
+    given = configuration(location)
     model_type = _detector_type(name, given)
     kind = DETECTOR_TYPES[model_type]
     refuse_outsized(name, given)
     config = _config(getattr(transformers, kind.config), name, given)
-    processor = _processor(getattr(transformers, kind.processor), name, place)
+    processor = _processor(getattr(transformers, kind.processor), name, location)
     made = getattr(transformers, kind.made)
     # Downloaded before the lock is taken, so that others need not wait.
-    path = weights_file(place, progress) if seed is None else None
+    path = weights_file(location, progress) if seed is None else None
     try:
         with BUILDING, torch.random.fork_rng(devices=[]), quiet():
             if path is None:
@@ -155,7 +155,7 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
     except (HubError, ModelError, UnsupportedError, NotFiniteError):
         raise
     except Exception as error:  # its constructors and loaders raise errors of many types
-        again = "" if place.folder else f" {STILL_WORKS}"
+        again = "" if location.folder else f" {STILL_WORKS}"
         what = f"The weights of {name} do not fit" if seed is None else f"transformers cannot build {name} as"
         raise ModelError(f"{what} {kind.made}: {first_line(error)}{again}") from error
     module.eval().requires_grad_(False)
@@ -196,9 +196,9 @@ def _config(kind: Any, name: str, given: dict[str, Any]) -> Any:
         raise ModelError(f"transformers cannot read the configuration of {name}: {first_line(error)}") from error
 
 
-def _processor(kind: Any, name: str, place: Place) -> Any:
+def _processor(kind: Any, name: str, location: ModelLocation) -> Any:
     """An image processor of transformers' class `kind`. Raises ModelError for a description that it refuses."""
-    settings = {key: value for key, value in processor_settings(place).items() if key != "auto_map"}
+    settings = {key: value for key, value in processor_settings(location).items() if key != "auto_map"}
     _refuse_large(name, settings)
     try:
         return kind.from_dict(settings)

@@ -25,7 +25,7 @@ from vitviz.models.hugging_face.build import (
 from vitviz.models.hugging_face.module import HuggingFaceModule
 from vitviz.models.layout import layout_of, refuse_other_channels
 from vitviz.models.model import Model, Preprocessing
-from vitviz.models.names import Place, transformers_place
+from vitviz.models.names import ModelLocation, transformers_location
 from vitviz.models.repository import configuration, processor_settings, weights_file
 from vitviz.models.weights import read_weights, refuse_not_finite, sha256_of
 from vitviz.progress import Progress
@@ -154,7 +154,7 @@ class Description:
     """A model's properties before its weights are read.
 
     Attributes:
-        place: where its files are: a folder, or the hub
+        location: where its files are: a folder, or the hub
         plan: how its module is built
         bare: the module on the meta device
         preprocessing: the preprocessing of its image processor
@@ -162,7 +162,7 @@ class Description:
         notes: assumptions, as sentences for a user
     """
 
-    place: Place
+    location: ModelLocation
     plan: Plan
     bare: HuggingFaceModule
     preprocessing: Preprocessing
@@ -178,11 +178,11 @@ def describe(name: str) -> Description:
         ModelError: As `load_model` for files that cannot be downloaded or read.
     """
     library()
-    place = transformers_place(name)
-    plan = planned(name, configuration(place))
+    location = transformers_location(name)
+    plan = planned(name, configuration(location))
     bare = without_numbers(plan)
     refuse_other_channels(bare, name)
-    settings = processor_settings(place)
+    settings = processor_settings(location)
     processor = image_processor(plan, settings)
     preprocessing, wanted = preprocessing_of(processor, bare.native_size, described=bool(settings))
     preprocessing = for_channels(preprocessing, input_channels(bare))
@@ -193,7 +193,7 @@ def describe(name: str) -> Description:
             f"{wanted[1]} pixels, and the mean and deviation that transformers' {type(processor).__name__} has by itself.",
         )
     height, width = (max(patch, side - side % patch) for side, patch in zip(wanted, bare.patch_size, strict=True))
-    return Description(place, plan, bare, preprocessing, (height, width), notes)
+    return Description(location, plan, bare, preprocessing, (height, width), notes)
 
 
 def load(name: str, seed: int | None = None, progress: Progress | None = None) -> Model:
@@ -208,16 +208,16 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
         progress: called as progress(bytes done, bytes in all) during a download
     """
     described = describe(name)
-    place, plan, input_size = described.place, described.plan, described.input_size
+    location, plan, input_size = described.location, described.plan, described.input_size
     layout = layout_of(described.bare, name, input_size)  # raises before weights are downloaded
     if seed is not None:
         module, weights, weights_hash = with_random_weights(plan, seed), "random", f"random:{seed}"
     else:
-        path = weights_file(place, progress)
+        path = weights_file(location, progress)
         try:
             module = with_weights(plan, read_weights(path), f"The weights of {name}")
         except ModelError as error:
-            raise (ModelError(str(error)) if place.folder else HubError(f"{error} {STILL_WORKS}")) from error
+            raise (ModelError(str(error)) if location.folder else HubError(f"{error} {STILL_WORKS}")) from error
         refuse_not_finite(module, f"The weights of {name}")
         weights, weights_hash = "pretrained", sha256_of(path)
     return Model(

@@ -149,7 +149,7 @@ def require(model: Model) -> None:
             width=width,
             tokens=f"{found.cost.tokens:,}",
             run=format_duration(found.seconds),
-            sweep=format_duration(found.sweep_seconds),
+            rollout=format_duration(found.rollout_seconds),
             memory=gigabytes(found.cost.peak),
         )
         raise ConsentRequired(key, question, words.OWN_SIZE if state.selection().size else "", size=0)

@@ -78,7 +78,7 @@ def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> 
     """
     heads = tuple(heads)
     fitted = (item.fit(layout, heads) for item in given)
-    return Interventions(tuple(item for item in fitted if not item.idle))
+    return Interventions(tuple(item for item in fitted if not item.is_noop))
 
 
 def hidden(given: Interventions) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ def without(given: Interventions, item: Intervention) -> Interventions:
 
 def _with(given: Interventions, kind: type, item: Intervention | None) -> Interventions:
     others = [other for other in given if not isinstance(other, kind)]
-    items = [*others, *([] if item is None or item.idle else [item])]
+    items = [*others, *([] if item is None or item.is_noop else [item])]
     return Interventions(tuple(sorted(items, key=lambda each: each.order)))
 
 

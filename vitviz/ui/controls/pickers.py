@@ -8,7 +8,6 @@ from typing import Any, Literal
 import streamlit as st
 
 from vitviz.analysis.queries import MEAN, POOL, default_query
-from vitviz.analysis.queries import moved as moved
 from vitviz.glossary import GLOSSARY
 from vitviz.tokens import Cell, cell_name
 from vitviz.ui import state

@@ -48,7 +48,7 @@ class PageText:
 COUNTING = instruction("Estimating the cost of this run")
 COST = computed(
     "At {width} x {height} pixels, {model} has {tokens} tokens. The forward pass takes about **{run}**. Each later pass over all "
-    "attention weights takes about **{sweep}**. The run needs {memory} of memory beyond the model's own. These are estimates from a "
+    "attention weights takes about **{rollout}**. The run needs {memory} of memory beyond the model's own. These are estimates from a "
     "short measurement on the server. You can stop at any time.",
     "vitviz.capture.cost.estimate",
 )

@@ -7,6 +7,7 @@ from math import isnan
 import streamlit as st
 
 from vitviz.analysis.faithfulness import rank_agreement
+from vitviz.analysis.queries import corresponding_cell
 from vitviz.draw import Scale
 from vitviz.figure import Figure
 from vitviz.figures.comparison import comparison_figure, difference, difference_scale, shared_scale
@@ -16,7 +17,7 @@ from vitviz.ui import state
 from vitviz.ui.components.heatmap import PictureSize, show_picture
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls import figure
-from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, moved, robust_or_raw, shared_or_own
+from vitviz.ui.controls.pickers import mark, marked_or_middle, marked_patch, robust_or_raw, shared_or_own
 from vitviz.ui.pages.compare import sides
 from vitviz.ui.pages.compare import text as words
 from vitviz.ui.pages.compare.sides import ComparedSide, exported
@@ -84,7 +85,7 @@ def _picture(context: PageContext, side: ComparedSide, scale: Scale) -> None:
         heatmap=side.heatmap,
         scale=scale,
         params=side.params,
-        chosen=cell_name(*moved(marked, context.layout.grid, grid)) if marked else "",
+        chosen=cell_name(*corresponding_cell(marked, context.layout.grid, grid)) if marked else "",
         link=GROUP,
         size=PictureSize(around=AROUND[side.kind]),
         one_of_many=side.letter != "A",
@@ -94,7 +95,7 @@ def _picture(context: PageContext, side: ComparedSide, scale: Scale) -> None:
 def _picked(context: PageContext, name: str, grid: tuple[int, int]) -> None:
     cell = cell_of_name(name, grid)
     if cell is not None:
-        mark(context, moved(cell, grid, context.layout.grid))
+        mark(context, corresponding_cell(cell, grid, context.layout.grid))
 
 
 def _difference(one: ComparedSide, two: ComparedSide) -> None:
@@ -109,7 +110,7 @@ def _difference(one: ComparedSide, two: ComparedSide) -> None:
         heatmap=Heatmap(gap.values, words.DIFFERENCE_LABEL.format(label=label), signed=True),
         scale=difference_scale(one.heatmap, two.heatmap, one.context.robust),
         params=(("a", one.params), ("b", (two.context.key, *two.params))),
-        chosen=cell_name(*moved(marked, one.context.layout.grid, gap.grid)) if marked else "",
+        chosen=cell_name(*corresponding_cell(marked, one.context.layout.grid, gap.grid)) if marked else "",
         link=GROUP,
         size=PictureSize(around=AROUND[one.kind]),
         one_of_many=True,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from vitviz.analysis.attention import attention_map
 from vitviz.analysis.positions import position_similarity
-from vitviz.analysis.queries import MEAN, POOL, Query, default_query
+from vitviz.analysis.queries import MEAN, POOL, Query, corresponding_cell, default_query
 from vitviz.capture.attention import Attention
 from vitviz.errors import Cancelled, UnsupportedError, VitvizError
 from vitviz.figures.attention import map_code
@@ -22,7 +22,7 @@ from vitviz.tokens import cell_name
 from vitviz.ui import state
 from vitviz.ui.compute import images, loading
 from vitviz.ui.context import PageContext, open_context
-from vitviz.ui.controls.pickers import head_words, moved, named
+from vitviz.ui.controls.pickers import head_words, named
 from vitviz.ui.controls.rollouts import rollout_of
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import text as words
@@ -238,7 +238,11 @@ def heatmap_of(context: PageContext, kind: str, query: str, layer: int | None, h
 def _query_in(attention: Attention, context: PageContext, query: str) -> str:
     """The query in this layer's grid: a later stage's may be coarser."""
     cell = context.layout.cell_named(query)
-    return query if cell is None else cell_name(*moved(cell, context.layout.grid, attention.query_layout.grid))
+    return (
+        query
+        if cell is None
+        else cell_name(*corresponding_cell(cell, context.layout.grid, attention.query_layout.grid))
+    )
 
 
 def layers_of_query(context: PageContext, query: str) -> tuple[Attention, ...]:
@@ -250,7 +254,7 @@ def query_there(context: PageContext, other: PageContext, query: str) -> str:
     """The same query on the other side: a patch by its place, a token by its name, else what that model reads from."""
     cell = context.layout.cell_named(query)
     if cell is not None:
-        return cell_name(*moved(cell, context.layout.grid, other.layout.grid))
+        return cell_name(*corresponding_cell(cell, context.layout.grid, other.layout.grid))
     known = {*other.layout.prefix, MEAN, *([POOL] if other.trace.pooling else [])}
     return query if known.issuperset(Query.parse(query).names) else str(default_query(other.trace))
 

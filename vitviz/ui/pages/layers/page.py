@@ -9,7 +9,7 @@ import streamlit as st
 
 from vitviz.analysis.layers import GLOBAL, POOLING, SPREAD, layer_kind, layer_maps, within_window
 from vitviz.analysis.layers import window_labels as labels_of
-from vitviz.analysis.queries import MEAN, layer_query, moved, nearest_query
+from vitviz.analysis.queries import MEAN, corresponding_cell, layer_query, nearest_query
 from vitviz.capture.trace import Layer
 from vitviz.draw import Scale
 from vitviz.draw.layer import borders, contour
@@ -318,7 +318,7 @@ def _pick(context: PageContext, name: str, grid: tuple[int, int]) -> None:
     """A patch of a layer's grid selects the patch at the same place of the model's first grid, which all pages use."""
     cell = cell_of_name(name, grid)
     if cell is not None:
-        name = cell_name(*moved(cell, grid, context.layout.grid))
+        name = cell_name(*corresponding_cell(cell, grid, context.layout.grid))
     take_query(name)
 
 

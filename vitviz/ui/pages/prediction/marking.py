@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 from scipy.ndimage import binary_fill_holes
 
-from vitviz.analysis.hiding import ELSEWHERE, ObjectTest, object_test
+from vitviz.analysis.hiding import CONTROLS, ObjectTest, object_test
 from vitviz.analysis.interventions.text import NumberReader, runs
 from vitviz.draw.layer import contour
 from vitviz.figures.prediction import object_figure
@@ -125,7 +125,7 @@ def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
         "object",
         lambda question, progress: object_test(question, mask, found, progress=progress),
         words.MARK_RUNNING,
-        passes=ELSEWHERE + 2,
+        passes=CONTROLS + 2,
         task=Task("object", {"mask": mask, "maps": found}),
         mask=mask.tobytes(),
         methods=tuple(found),
@@ -164,21 +164,21 @@ def show_test(its: Frame, explained: ExplainedTarget, mask: np.ndarray) -> None:
 def sentences_of(explained: ExplainedTarget, result: ObjectTest) -> tuple[str, str]:
     """What the likelihood is with the object hidden and without, and what that means."""
     said = words.MARK_REST if result.compared_with_rest else words.MARK_SENTENCE
-    cheaper = int((result.elsewhere < result.fall).sum())
-    if result.fall < 0:
+    cheaper = int((result.control_drops < result.drop).sum())
+    if result.drop < 0:
         meaning = words.MARK_RISES
-    elif explained.shares and result.fall < LITTLE:
+    elif explained.shares and result.drop < LITTLE:
         meaning = words.MARK_STAYS
-    elif cheaper == len(result.elsewhere):
+    elif cheaper == len(result.control_drops):
         meaning = words.MARK_NEEDED
     else:
         meaning = words.MARK_REST_NEEDED if result.compared_with_rest else words.MARK_CHEAPER
     found = {
         "target": escaped(explained.name),
         "before": explained.amount(result.likelihood, 0),
-        "after": explained.amount(result.likelihood - result.fall, 0),
-        "elsewhere": explained.amount(result.likelihood - float(result.elsewhere.mean()), 0),
-        "draws": len(result.elsewhere),
+        "after": explained.amount(result.likelihood - result.drop, 0),
+        "elsewhere": explained.amount(result.likelihood - float(result.control_drops.mean()), 0),
+        "draws": len(result.control_drops),
         "rest": 1 - result.area,
         "cheaper": cheaper,
     }

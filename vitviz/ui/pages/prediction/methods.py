@@ -117,7 +117,7 @@ def _card(explained: ExplainedTarget, method: Method, heatmap: Heatmap) -> None:
         st.caption(words.SIGNED_NOTE)
     if isinstance(heatmap, PathAttribution):
         (st.caption if heatmap.complete else st.warning)(completeness_words(heatmap))
-    lines = (f"`{method.formula}`", method.reference, method.cost, method.misleads)
+    lines = (f"`{method.formula}`", method.reference, method.cost, method.limitations)
     for name, line in zip(words.CARD_LINES, lines, strict=True):
         caption(f"{name}: {line}")
     robust = context.robust

@@ -161,7 +161,7 @@ SLOW = instruction("Compute the two slow methods too")
 SLOW_TEXT = definition("Integrated gradients and occlusion run the model many times.")
 SIGNED_NOTE = definition("Red patches raise the explained output, blue patches lower it.")
 NOT_PER_CLASS = definition("This map does not depend on the class: it is the same for every class.")
-CARD_LINES = definition(("Formula", "Reference", "Cost in forward passes", "When it misleads"))
+CARD_LINES = definition(("Formula", "Reference", "Cost in forward passes", "Limitations"))
 MAP_ALT = definition("{method}: relevance of every patch for {target}.")
 MISSING = definition("Not defined for this model: {names}.")
 

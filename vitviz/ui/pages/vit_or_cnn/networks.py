@@ -15,7 +15,7 @@ from torch import Tensor
 from vitviz.analysis.perturbation import model_input
 from vitviz.analysis.prediction import Prediction, top_predictions
 from vitviz.capture.blocks import run
-from vitviz.capture.modules import evaluating
+from vitviz.capture.modules import eval_mode
 from vitviz.draw.scale import number
 from vitviz.figures.networks import SameCut
 from vitviz.figures.traced_image import snippet_framing
@@ -102,7 +102,7 @@ class ComparedNetwork:
             return self.context.traced.trace.logits
 
         def work(model: Model | Cnn, _: object) -> Tensor:
-            with model.lock, evaluating(model.module), torch.inference_mode():
+            with model.lock, eval_mode(model.module), torch.inference_mode():
                 return run(model.module, self.input[None], self.kind).logits[0].float().cpu()
 
         return self.ask("answer of the network", work)

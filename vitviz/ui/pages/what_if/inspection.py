@@ -201,7 +201,7 @@ def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> 
             passes=said.size * (len(said) + 1) / (2 * len(said)),
             task=Task("head importance"),
         )
-        fall = measured.likelihood_fall
+        fall = measured.likelihood_drop
         below = outputs.SHARE_FALL if explained.shares else outputs.NUMBER_FALL
         below = (below if needs_classifier(explained.target) else outputs.COSINE_FALL).format(target=explained.name)
         _board(explained, given, "measured", fall, Scale.of(fall, signed=True), words.WORTH_MEASURED, below)
