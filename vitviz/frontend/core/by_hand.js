@@ -1,22 +1,28 @@
-// One head by hand, step by step: what stands where in each step's figure, and where it came from. No DOM.
+// Layout of the "one head by hand" figure: what each step of the attention computation draws, and where. It uses no DOM.
 //
-// A scene is a list of items { id, kind, box: [x, y, width, height], from, ... } in CSS pixels. An item with the id of one in the scene
-// before moves from there; a new one comes out of the item that `from` names, or out of a patch of the photograph (`from: [row, col]`).
-//   text   text, align, strong, muted          bars  values, most, mark, mean: a vector, up and down from its middle line
-//   bar    value, high: from zero              grid  values, rows, cols, most: coloured cells, blue below zero and red above
-//   ticks  all, value: one number among all
-//   patch  the pixels of the followed patch    matrix  the whole head, with the followed row and column marked
+// A scene is a list of items { id, kind, box: [x, y, width, height], from, ... } in CSS pixels. An item whose id was in the
+// previous scene moves from its box there. A new item starts at the box of the item that `from` names, or at a patch of the
+// photograph (`from: [row, col]`). Kinds:
+//   text    text, align, strong, muted
+//   bars    values, most, mark, mean: a vector, drawn up and down from a middle line
+//   bar     value, high: a bar that starts at zero
+//   ticks   all, value: one number on a line with all the others
+//   grid    values, rows, cols, most: coloured cells, blue below zero and red above
+//   patch   the pixels of the followed patch
+//   matrix  the weights of the whole head, with the followed row and column marked
 
 import { number } from "./scale.js";
 
-const LINE = 18; // of small text
+const LINE = 18; // CSS pixels of a line of small text
 const GAP = 10;
-const NUMBER = 62; // the width of a number in a list
+const NUMBER = 62; // CSS pixels of a number in a list
 
 const short = (value) => number(value, 4).replace("-", "\u2212");
 const largest = (...vectors) => Math.max(1e-12, ...vectors.map((values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
 
-// step: its name. given: { arrays, meta } from Python (`pages/by_hand/stepper.py`). area: [x, y, width, height]. words: Words
+// step: the step's name. given: { arrays, meta } from Python (`pages/by_hand/stepper.py`). area: [x, y,
+// width, height]. words: a Words.
+// -> the scene, a list of items
 export function sceneOf(step, given, area, words) {
   return new Scene(given, area, words)[step]();
 }
@@ -34,7 +40,7 @@ class Scene {
     return { id: `text ${id}`, kind: "text", text, box: [x, y, look.width ?? this.x + this.width - x, LINE], ...look };
   }
 
-  // A vector under its name; `note` stands at the right. look: as of `bars`
+  // A vector below its name. `note` is written at the right end of the name's line; look: other properties of the `bars` item.
   row(id, name, values, y, height, look = {}) {
     const items = [this.text(id, name, this.x, y, { from: look.from })];
     if (look.note) items.push(this.text(`${id} note`, look.note, this.x, y, { align: "right", muted: true }));
@@ -42,7 +48,7 @@ class Scene {
     return [...items, { id, kind: "bars", values, box, most: largest(values), mark: this.component(values), ...look }];
   }
 
-  // Rows of equal height over the area, or over its part from `y`.
+  // Vectors as rows of equal height that fill the area, or the part of it that begins at `y`.
   rows(rows, y = this.y, height = this.height) {
     const each = (height + GAP) / rows.length;
     return rows.flatMap(([id, name, values, look], at) => this.row(id, name, values, y + at * each, each - GAP, look));
@@ -60,7 +66,7 @@ class Scene {
     return this.format(key, { ...blanks, count: values.length });
   }
 
-  // Where a token's vectors come from: its patch, or nothing that can be seen.
+  // The `from` of a token's vectors: its patch. A prefix token has no place in the photograph, and gives undefined.
   patchOf({ cell }) {
     return cell ?? undefined;
   }
@@ -92,7 +98,7 @@ class Scene {
     return items;
   }
 
-  // One channel of (channels, rows, cols).
+  // One channel of an array (channels, rows, cols).
   grid(id, values, channel, box, look = {}) {
     const [, rows, cols] = this.meta.patch;
     const part = values.subarray(channel * rows * cols, (channel + 1) * rows * cols);
@@ -181,7 +187,7 @@ class Scene {
     return [...items, ...this.names(start, each, meta.shown), ...this.column("score", scores, start, each, 0.34, 0.66, "dot", n.scores)];
   }
 
-  // Lines of a list of `count` keys at the foot of the area: [y of the first, height of each].
+  // Places `count` keys as lines at the bottom of the area. -> [y of the first line, height of a line]
   list(count, share) {
     const each = Math.min(28, (this.height * share) / count);
     return [this.y + this.height - each * count, each];
@@ -192,12 +198,13 @@ class Scene {
     return keys.map(({ token, name, cell }, at) => this.text(`key ${token}`, name, this.x, y + at * each + (each - LINE) / 2, { strong: token === written.token, width: this.width * 0.32, from: cell ?? undefined }));
   }
 
-  // A heading of two lines.
+  // The two lines of a column's heading.
   lines(key, blanks) {
     return [this.format(key, blanks), this.format(`${key}_below`, blanks)];
   }
 
-  // Bars of the shown keys with their numbers, between two shares of the width; with `all`, each as one among those of all keys.
+  // Numbers and bars of the shown keys. left, width: the column's place, as fractions of the area's width. With `all`, a key's
+  // number is drawn as one tick among those of all keys.
   column(name, values, y, each, left, width, from, all) {
     const high = Math.max(...values);
     const [x, numbers] = [this.x + left * this.width, NUMBER];
@@ -220,7 +227,7 @@ class Scene {
     const each = Math.min(32, (this.height - 2 * LINE) / lines.length);
     const y = this.y + 2 * LINE;
     const of = (values) => meta.shown.map(({ token }) => values[token]);
-    const narrow = this.width < 420; // then only the weights have bars
+    const narrow = this.width < 420; // too narrow for bars of scores and exponentials: only weights have bars
     const [score, exp, weight] = narrow ? [0.26, 0.46, 0.66] : [0.3, 0.53, 0.77];
     const heads = { score: [score, "", this.format("head_score")], exp: [exp, ...this.lines("head_exp", { maximum: short(meta.maximum) })], weight: [weight, ...this.lines("head_weight", { total: short(meta.total) })] };
     const items = [
@@ -245,7 +252,8 @@ class Scene {
     return items;
   }
 
-  // Every key's share of the output: with those of the other keys they add up to the last line.
+  // Each key's contribution to the output, weight times value vector. The contributions of all keys add up to
+  // the output in the last line.
   output() {
     const { n, meta } = this;
     const size = n.output.length;
@@ -257,7 +265,7 @@ class Scene {
     const left = this.x + Math.max(0.4 * this.width, 190);
     const box = (at) => [left, y + at * each + 1, this.x + this.width - left, each - 2];
     const [line, sum] = [(each - 2) / 2, (foot - 4) / 2];
-    const unit = Math.min(line / largest(n.shares), sum / largest(n.output)); // CSS pixels of 1: the lines add up to the last one
+    const unit = Math.min(line / largest(n.shares), sum / largest(n.output)); // CSS pixels per unit: one scale for contributions and their sum
     const [most, whole] = [line / unit, sum / unit];
     const items = [
       this.text("head weight", this.format("head_weight_short"), left - 70, this.y, { width: 62, align: "right" }),

@@ -1,24 +1,24 @@
-// Which token is which patch, as in vitviz/tokens.py (prefix tokens first, then the patches row by row), and how large grids,
-// maps and boards are drawn. All lengths are CSS pixels.
+// Token layouts, which say which token is which patch, and the sizes of grids, maps and boards in CSS pixels. As in
+// vitviz/tokens.py, the prefix tokens come first and the patches follow row by row.
 
-// layout: { prefix: ["cls", ...], grid: [rows, cols] }
+// layout: { prefix: ["cls", ...], grid: [rows, cols] } -> index of a patch's token
 export function tokenAt(layout, row, col) {
   return layout.prefix.length + row * layout.grid[1] + col;
 }
 
-// [row, col] of a token, or null for a prefix token.
+// -> [row, col] of a token, or null for a prefix token
 export function cellOf(layout, token) {
   const patch = token - layout.prefix.length;
   return patch < 0 ? null : cellAt(patch, layout.grid[1]);
 }
 
-// "cls", "reg0" or "r3c5"
+// -> the token's name: "cls", "reg0" or "r3c5"
 export function nameOf(layout, token) {
   const cell = cellOf(layout, token);
   return cell ? patchName(cell) : layout.prefix[token];
 }
 
-// The inverse of nameOf; -1 for a name that does not exist in this layout (another image, another model).
+// The inverse of nameOf. -> -1 for a name that this layout does not have (it may be that of another image or model)
 export function tokenNamed(layout, name) {
   if (typeof name !== "string") return -1;
   const prefix = layout.prefix.indexOf(name);
@@ -29,8 +29,8 @@ export function tokenNamed(layout, name) {
   return row < layout.grid[0] && col < layout.grid[1] ? tokenAt(layout, row, col) : -1;
 }
 
-// The token one step away from a patch; stays at the edge of the grid. Stepping up from the first row goes to the
-// prefix tokens, stepping left or right walks along them, stepping down comes back to the patches.
+// The token one step away from a token, for the arrow keys. At the edge of the grid it stays, except that a step up from the first
+// row leads to the prefix tokens; left and right move along these, and down returns to the patches.
 export function step(layout, token, rowStep, colStep) {
   const [rows, cols] = layout.grid;
   const prefix = layout.prefix.length;
@@ -44,8 +44,8 @@ export function step(layout, token, rowStep, colStep) {
   return tokenAt(layout, Math.min(rows - 1, Math.max(0, row)), Math.min(cols - 1, Math.max(0, cell[1] + colStep)));
 }
 
-// The token at the same place in another layout: a prefix token by its name, a patch by where its centre lies.
-// -1 where the other layout has no such prefix token.
+// The token at the same place in another layout: a prefix token by its name, a patch by the position of its centre.
+// -> -1 if the other layout has no such prefix token
 export function tokenAtSamePlace(from, token, to) {
   const cell = cellOf(from, token);
   if (!cell) return to.prefix.indexOf(from.prefix[token]);
@@ -53,7 +53,7 @@ export function tokenAtSamePlace(from, token, to) {
   return tokenAt(to, row, col);
 }
 
-// A place in a grid without its prefix tokens, as pictures and their links have it: [row, col] <-> "r3c5"; null for other names.
+// A patch's name without a layout: [row, col] <-> "r3c5". Names of prefix tokens give null.
 export function patchName([row, col]) {
   return `r${row}c${col}`;
 }
@@ -63,12 +63,12 @@ export function patchNamed(name) {
   return found ? [Number(found[1]), Number(found[2])] : null;
 }
 
-// [rows, cols] of what Python says of a picture.
+// -> [rows, cols] of a picture's description from Python
 export function gridOf({ rows, cols }) {
   return [rows, cols];
 }
 
-// [row, col] of the cell with that index, counted row by row.
+// -> [row, col] of the cell with that index, counted row by row
 export function cellAt(index, cols) {
   return [Math.floor(index / cols), index % cols];
 }
@@ -77,7 +77,7 @@ export function middleOf([rows, cols]) {
   return [Math.floor(rows / 2), Math.floor(cols / 2)];
 }
 
-// The cell `by` [rows, columns] away, which stays at the edge of the grid.
+// The cell that is `by` [rows, columns] away, clamped to the grid.
 export function neighbour([row, col], by, [rows, cols]) {
   return [clamp(row + by[0], rows), clamp(col + by[1], cols)];
 }
@@ -86,8 +86,8 @@ function clamp(value, count) {
   return Math.min(Math.max(value, 0), count - 1);
 }
 
-// A place as shares of height and width, so that grids may differ: [row, col] in a grid -> the place of its centre, and back to the
-// patch that lies there; null stays null.
+// A position that is independent of the grid, as fractions of height and width: from a cell to its centre, and back to the cell
+// that contains it. null gives null.
 export function placeOf(cell, [rows, cols]) {
   return cell && [(cell[0] + 0.5) / rows, (cell[1] + 0.5) / cols];
 }
@@ -97,18 +97,18 @@ export function cellAtPlace(place, [rows, cols]) {
 }
 
 const COLUMN_GAP = 16;
-const PICTURE_SHARE = 0.56; // of the width, where maps stand beside the picture
-const AROUND_PICTURE = 290; // what stands above it on a page and below it, to the lead
-const TWO_COLUMNS = 560; // width from which the maps stand beside the picture
-const ONE_LINE = 660; // from which what is read fits on one line
-const THREE_LINES = 470; // under which it may take three
+const PICTURE_SHARE = 0.56; // of the width, if the maps are beside the picture
+const AROUND_PICTURE = 290; // CSS pixels of the page above the picture and, as far as the lead, below it
+const TWO_COLUMNS = 560; // CSS pixels of width from which the maps are beside the picture
+const ONE_LINE = 660; // from which the readout fits on one line
+const THREE_LINES = 470; // below which the readout may take three lines
 
-// source: the layout that the picture shows. -> { wide, roomy, narrow } for the style sheet, the picture's [width, height], and
-// the width that is left for the maps.
+// The arrangement of the microscope. source: the layout that the picture shows.
+// -> { wide, roomy, narrow } for the style sheet, the picture's [width, height], and the width that remains for the maps
 export function arrangementFor(source, width, windowHeight) {
   const wide = width >= TWO_COLUMNS;
   const aspect = aspectOf(source);
-  // Picture, colour bar and words together are whole on the first screen; beside them the maps have the rest of the width.
+  // The height is limited so that picture, colour bar and readout fit in the window without scrolling.
   const tallest = tallestFor(windowHeight);
   const pictureWidth = Math.floor(Math.min(wide ? (width - COLUMN_GAP) * PICTURE_SHARE : width, (wide ? tallest : tallest * 1.4) / aspect));
   return {
@@ -120,57 +120,58 @@ export function arrangementFor(source, width, windowHeight) {
   };
 }
 
-// The height that a picture may have in a window.
+// -> the largest height of a picture in a window of that height
 export function tallestFor(windowHeight) {
   return Math.max(300, windowHeight - AROUND_PICTURE);
 }
 
-// Height over width of the area a grid of patches covers.
+// -> height / width of the area that a grid of patches covers
 export function aspectOf({ grid, patch_size: patch }) {
   return (grid[0] * patch[0]) / (grid[1] * patch[1]);
 }
 
-// A board's space between maps, left of them and above them. Below NARROWEST it is scrolled in place of squeezed: with the space,
-// targets are 24 apart, the least that WCAG 2.2 (2.5.8) asks for.
+// A board's gap between maps, its margin left of them and its header above them. A map is never narrower than NARROWEST; the board
+// scrolls instead. With the gap, targets are then 24 apart, the minimum of WCAG 2.2 (2.5.8).
 export const BOARD = { GAP: 3, MARGIN: 26, HEADER: 18, NARROWEST: 21 };
 
-// The sizes of a board in CSS pixels: { wide, high } of a map, { width, height } of all, and what is left free: `margin` and `header`
-// for the numbers of rows and columns or, where the maps are one sequence `wrapped` into rows, `above` each map for its own. It is as
-// large as `available` (its width) and `tallest` (its height) allow, and no map is narrower than NARROWEST.
+// The sizes of a board in CSS pixels: { wide, high } of a map, { width, height } of the whole, and the space for numbers: `margin`
+// and `header` for those of rows and columns, or `above` each map if the maps are one sequence `wrapped` into rows. It is as large
+// as the width `available` and the height `tallest` allow, but no map is narrower than NARROWEST.
 export function boardSize([layers, heads, rows, cols], available, tallest, wrapped = false) {
   const { GAP, MARGIN, HEADER, NARROWEST } = BOARD;
   const [margin, header, above] = wrapped ? [GAP, 0, HEADER] : [MARGIN, HEADER, 0];
   const across = (available - margin) / heads - GAP;
-  const down = (((tallest + HEADER - header) / layers - GAP - above) * cols) / rows; // the whole board is to be seen at once
+  const down = (((tallest + HEADER - header) / layers - GAP - above) * cols) / rows; // so that the whole board is visible
   const wide = Math.max(NARROWEST, Math.floor(Math.min(across, down)));
   const high = Math.max(1, Math.round((wide * rows) / cols));
   return { wide, high, margin, header, above, width: margin + heads * (wide + GAP), height: header + layers * (high + GAP + above) };
 }
 
-// The box of a map: [x, y, width, height].
+// -> the box of a map: [x, y, width, height]
 export function mapBox({ wide, high, margin, header, above }, layer, head) {
   return [margin + head * (wide + BOARD.GAP), header + above + layer * (high + BOARD.GAP + above), wide, high];
 }
 
-// The point [layer, head] in fractions of maps, the space after a map and its number counted to it.
+// -> [layer, head] as fractions of a map; the gap after a map and the number above it belong to the map
 export function pointAt({ wide, high, margin, header, above }, x, y) {
   return [(y - header) / (high + BOARD.GAP + above), (x - margin) / (wide + BOARD.GAP)];
 }
 
-// [layer, head] at a point of the board, null beside the maps.
+// -> [layer, head] at a point of the board, or null outside the maps
 export function headAt([layers, heads], size, x, y) {
   const [layer, head] = pointAt(size, x, y).map(Math.floor);
   return layer >= 0 && head >= 0 && layer < layers && head < heads ? [layer, head] : null;
 }
 
-// Photographs beside each other: the space over one (its title), under one (its colour bar), between two of a pair, and between
-// photographs; the width under which they stand one under the other; what of the window's height others take; the least height.
+// Sizes of panels of photographs in CSS pixels: the title above, the colour bar below, the gap within a pair and between
+// photographs; the width below which they are stacked; the window height that the rest of the page takes; and the smallest height.
 export const PANELS = { TITLE: 22, BAR: 34, CLOSE: 4, APART: 48, STACKED: 560, OTHERS: 270, LEAST: 200 };
 
-const NEARLY = 0.85; // as large
+const NEARLY = 0.85; // of the height of the other arrangement
 
-// mode "alike": each photograph with a bar underneath; "painted": each beside or over what was painted of it, whichever makes them
-// larger. ratios: width over height of each. -> { boxes: [{ left, top, width, height }], height }, the boxes in the order of panels
+// mode "alike": photographs in a row, each with a colour bar below. "painted": each photograph beside or above the picture that
+// Python painted of its patches, whichever arrangement is larger. ratios: width / height of each panel.
+// -> { boxes: [{ left, top, width, height }], height }, boxes in the order of the panels
 export function panelsFor(mode, ratios, width, windowHeight) {
   const { TITLE, BAR, CLOSE, APART, STACKED, OTHERS, LEAST } = PANELS;
   const tallest = Math.max(LEAST, windowHeight - OTHERS) - TITLE;
@@ -180,12 +181,12 @@ export function panelsFor(mode, ratios, width, windowHeight) {
   const gap = 4 * CLOSE;
   const beside = inARow(ratios.flatMap((ratio) => [ratio, ratio]), width, tallest, gap, 0);
   const above = inARow(ratios, width, (tallest - CLOSE) / 2, gap, 0);
-  if (beside.boxes[0].height >= NEARLY * above.boxes[0].height) return beside; // it leaves space for what is chosen under it
+  if (beside.boxes[0].height >= NEARLY * above.boxes[0].height) return beside; // preferred, as it leaves space below for the controls
   const step = above.boxes[0].height + CLOSE;
   return { boxes: above.boxes.flatMap((box) => [box, { ...box, top: box.top + step }]), height: above.height + step };
 }
 
-// Panels of one height, `most` at most, spread over the width unless gaps would become large.
+// Panels of one height, at most `most`, spread over the width unless the gaps would become too large.
 function inARow(ratios, width, most, gap, below) {
   const { TITLE, APART } = PANELS;
   const sum = ratios.reduce((total, ratio) => total + ratio, 0);
@@ -203,7 +204,7 @@ function inARow(ratios, width, most, gap, below) {
   return { boxes, height: TITLE + high + below };
 }
 
-// One under the other, as large as lets all be seen at once.
+// Panels one below the other, as large as they can be if all are to be visible at once.
 function stacked(ratios, width, tallest) {
   const { TITLE, BAR } = PANELS;
   const most = Math.max(120, tallest / ratios.length - TITLE - BAR);

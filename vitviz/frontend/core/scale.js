@@ -1,17 +1,17 @@
-// From values to places on a colour scale, by the rules of vitviz/draw/scale.py, and to its colours; what can be said about one value
-// among others.
+// Colour scales: from a value to its colour, by the rules of vitviz/draw/scale.py. It also has ranks, largest values and
+// the formatting of numbers.
 
-// Values closer together than this, relative to their size, are one value with float32 noise on it, and painted as one.
+// Values that differ by less than this fraction of their size differ by float32 rounding only, and get one colour.
 export const FLAT = 1e-5;
 
 const ROBUST = 0.99;
 
-// The q-th quantile (0..1) of a typed array by linear interpolation, as numpy.percentile does it. Only what lies at or above
-// it is kept in order: for the 99th percentile that is a hundred times less to sort.
+// The q-th quantile (0..1) of a typed array with linear interpolation, as in numpy.percentile. Only the values at or above it are
+// kept sorted, which for the 99th percentile are a hundredth of all.
 export function quantile(values, q) {
   const place = q * (values.length - 1);
   const below = Math.floor(place);
-  const top = new Float32Array(values.length - below).fill(-Infinity); // ascending
+  const top = new Float32Array(values.length - below).fill(-Infinity); // in ascending order
   for (let i = 0; i < values.length; i++) {
     const value = values[i];
     if (value <= top[0]) continue;
@@ -24,9 +24,9 @@ export function quantile(values, q) {
   return share < 0.5 ? top[0] + step * share : above - step * (1 - share);
 }
 
-// { low, high, signed } of one map of patches: Scale.of(patches, robust, signed, low=0). Weights start at 0; a signed scale is
-// symmetric around it. `robust` takes the 99th percentile (of magnitudes, where signed) for the far end, unless that leaves no
-// range, as for a map with a single non-zero patch.
+// The scale { low, high, signed } of one map of patches, as Scale.of(patches, robust, signed, low=0) in Python. A scale of weights
+// starts at 0; a signed scale is symmetric around it. `robust` ends the scale at the 99th percentile (of magnitudes, if signed),
+// unless its range would be empty, as for a map with a single non-zero patch.
 export function extent(patches, robust, signed) {
   const sizes = signed ? patches.map(Math.abs) : patches;
   let high = 0;
@@ -36,7 +36,7 @@ export function extent(patches, robust, signed) {
   return { low: signed ? -high : 0, high, signed };
 }
 
-// From the smallest to the largest value, without the one at index `own` and what is no number.
+// The smallest and the largest value, without NaN and without the value at index `own`.
 export function extentWithout(values, own) {
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < values.length; i++) {
@@ -47,18 +47,18 @@ export function extentWithout(values, own) {
   return { low, high, signed: false };
 }
 
-// How far apart equal values may lie on a scale.
+// -> the difference below which values count as equal on a scale
 function rounding({ low, high, noise = 0 }) {
   return Math.max(FLAT * Math.max(Math.abs(low), Math.abs(high)), noise);
 }
 
-// Whether every value is the same but for rounding.
+// -> whether all values are equal up to rounding
 export function isFlat(extent) {
   return extent.high - extent.low <= rounding(extent);
 }
 
-// -> shade(value): which of the 256 colours of a scale, as `levels` of vitviz/draw/scale.py has it, in float32 as there. What
-// lies beyond its ends takes the last colour; on a flat scale every value takes the middle one.
+// -> shade(value): the index of the value's colour among the 256 of a scale, computed in float32 as by `levels` of
+// vitviz/draw/scale.py. Values beyond the ends have the first or last colour; on a flat scale every value has the middle one.
 export function shader(extent) {
   const { low, high } = extent;
   if (isFlat(extent)) {
@@ -72,7 +72,7 @@ export function shader(extent) {
   };
 }
 
-// How many entries a scale cannot show; they are painted in its last colour and the colour bar says so.
+// -> the number of values beyond the ends of a scale, which the colour bar reports
 export function countBeyond(patches, { low, high }) {
   const [first, last] = [Math.fround(low), Math.fround(high)];
   let count = 0;
@@ -80,14 +80,14 @@ export function countBeyond(patches, { low, high }) {
   return count;
 }
 
-// 1 for the largest; equal values share a rank.
+// -> the rank of a value, 1 for the largest; equal values have the same rank
 export function rankOf(values, index) {
   let rank = 1;
   for (const value of values) if (value > values[index]) rank++;
   return rank;
 }
 
-// Indices of the `count` largest values, largest first.
+// -> indices of the `count` largest values, in descending order
 export function strongest(values, count) {
   const top = [];
   for (let i = 0; i < values.length; i++) {
@@ -100,7 +100,7 @@ export function strongest(values, count) {
   return top;
 }
 
-// A value as people read it: a few significant digits, no exponent where it can be avoided.
+// Formats a value with a few significant digits, with an exponent only for very small and very large values.
 export function number(value, digits = 3) {
   const size = Math.abs(value);
   if (size === 0) return "0";
@@ -109,8 +109,8 @@ export function number(value, digits = 3) {
   return value.toFixed(Math.min(decimals, 8));
 }
 
-// The colours: 256 for values of one sign, 256 around zero for signed ones. The numbers are those of vitviz.draw.scale.table for
-// the light theme; `python scripts/write_palette.py` writes them, and a test compares them.
+// The colours: 256 for values of one sign, and 256 centred on zero for signed values. They equal those of vitviz.draw.scale.table
+// for the light theme: `python scripts/write_palette.py` writes them, and a test compares them.
 
 // BEGIN written by scripts/write_palette.py
 const SEQUENTIAL =
@@ -143,7 +143,7 @@ const SIGNED =
   "930e26900d258d0c258a0b24870a248409238108237e07227b06227805217504217203206f02206c011f69001f67001f";
 // END
 
-// "rrggbb" times 256 -> Uint32Array of opaque pixels, in the byte order of an ImageData.
+// 256 times "rrggbb" -> Uint32Array of opaque pixels, in the byte order of an ImageData
 function table(hex) {
   const bytes = new Uint8Array(1024).fill(255);
   for (let i = 0; i < 768; i++) bytes[Math.floor(i / 3) * 4 + (i % 3)] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
@@ -152,7 +152,7 @@ function table(hex) {
 
 const TABLES = { sequential: table(SEQUENTIAL), signed: table(SIGNED) };
 
-// The 256 pixels of a scale, in the order of `shader`.
+// -> the 256 pixels of a scale, in the order of the indices of `shader`
 export function coloursOf(extent) {
   return extent.signed ? TABLES.signed : TABLES.sequential;
 }
@@ -162,12 +162,12 @@ export function colourOf(value, extent) {
   return `rgb(${r}, ${g}, ${b})`;
 }
 
-// Black or white, whichever can be read on that colour.
+// -> black or white, whichever has more contrast with the colour of that value
 export function inkOn(value, extent) {
   return inkOver([...rgb(value, extent)].slice(0, 3));
 }
 
-// The same for bytes of red, green and blue: the higher contrast, which is equal at a relative luminance of 0.179 (WCAG 2).
+// The same for bytes of red, green and blue. Black and white have equal contrast at a relative luminance of 0.179 (WCAG 2).
 export function inkOver(bytes) {
   const linear = bytes.map((byte) => {
     const share = byte / 255;

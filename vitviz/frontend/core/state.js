@@ -1,27 +1,29 @@
-// Numbers what is chosen here, so that a reply from Python is known for late: Python says with everything it sends which number
-// it had received by then, from any component of the page. What is chosen: a value, cells that are painted, the microscope's state.
-// No DOM.
+// What the visitor has chosen in a view, and how it is reported to Python: a value, the painted cells of a grid, or the
+// state of the microscope. Reports are numbered, and every message from Python contains the last number that it had received
+// from any component of the page. A message with a smaller number was computed before the last choice, and must not
+// overwrite it. No DOM is used here.
 
-const DEBOUNCE_MS = 60; // after the last stroke, so that several quick ones ask once
+const DEBOUNCE_MS = 60; // delay after a stroke, so that several quick strokes are one report
 
-let last = 0; // largest number given in this module
+let last = 0; // the largest number that this module has given
 
-// Numbers rise within a page, across the modules of all its components.
+// Numbers follow the clock, so that they increase within a page even if its components load separate copies of this module.
 function next() {
   last = Math.max(last + 1, Math.round(performance.timeOrigin + performance.now()));
   return last;
 }
 
 export class Reports {
-  // send(value, number): sends it to Python.
+  // send(value, number): sends a value to Python.
   constructor(send) {
     this.send = send;
-    this.sentAt = -Infinity; // when something was sent last
-    this.number = 0; // Python has to have received this one before it may move anything here
-    this.pending = null; // { value, timer } of a choice that has not been sent
+    this.sentAt = -Infinity; // time of the last report
+    this.number = 0; // number of the last choice; messages from Python with a smaller one are outdated
+    this.pending = null; // { value, timer } of a choice that has not been sent yet
   }
 
-  // `value` is sent to Python after `delay` milliseconds, or what is chosen until then in its place: a held key asks once.
+  // Sends `value` to Python after `delay` milliseconds. A later value replaces it in the meantime, so that a key that is
+  // held down causes one report.
   // -> a number for `follow`
   make(value, delay = 0) {
     this.drop();
@@ -30,7 +32,7 @@ export class Reports {
     return next();
   }
 
-  // Sends what waits, before something else is pressed.
+  // Sends a waiting value at once, before the next action of the visitor.
   flush() {
     if (!this.pending) return;
     const { value } = this.pending;
@@ -40,36 +42,37 @@ export class Reports {
     this.send(value, this.number);
   }
 
-  // What waits is not sent: it was about something that is no longer here.
+  // Discards a waiting value, for example because it refers to patches that no longer exist.
   drop() {
     clearTimeout(this.pending?.timer);
     this.pending = null;
   }
 
-  // A choice was made elsewhere that is shown here, too.
+  // Accepts the number of a choice that another view reported and this view shows as well.
   follow(number) {
     this.number = Math.max(this.number, number);
   }
 
-  // Whether a reply that goes with `received` knows of everything that was chosen here.
+  // -> whether a message with the number `received` was computed after everything that was chosen here
   acknowledgedBy(received) {
     return this.pending === null && (received ?? 0) >= this.number;
   }
 }
 
-// Cells of a grid that are painted: which they are, the stroke under way, and when it is sent to Python.
+// Painted cells of a grid, such as hidden patches: the set of cells, the current stroke, and the report after it.
 export class Mask {
-  // changed(): draw again. reports: of all painted cells, ascending, so that a message that is lost is made good by the next.
+  // changed(): draw again. reports: a Reports for all painted cells in ascending order; as each report contains all of
+  // them, a lost one does no harm.
   constructor(changed, reports) {
     Object.assign(this, { changed, reports, cells: new Set(), stroke: null });
   }
 
-  // What Python holds, as it was when Python had received the report number `received`.
+  // Takes the cells of a message from Python, unless a stroke is in progress or the message is outdated.
   show(cells, received) {
     if (this.stroke === null && this.reports.acknowledgedBy(received)) this.cells = new Set(cells);
   }
 
-  // A stroke paints where its first cell was clear, and clears where it was painted.
+  // A stroke that starts on an unpainted cell paints, one that starts on a painted cell erases.
   begin(cell) {
     this.before = new Set(this.cells);
     this.stroke = !this.cells.has(cell);
@@ -91,7 +94,7 @@ export class Mask {
     this.reports.make(cells, DEBOUNCE_MS);
   }
 
-  // The stroke was none: two fingers came to zoom.
+  // Undoes the current stroke: a second finger came down, and the gesture is a pinch zoom.
   cancel() {
     if (this.stroke === null) return;
     this.stroke = null;
@@ -104,21 +107,22 @@ export class Mask {
     this.end();
   }
 
-  // The grid is another one: what was painted on the old one means nothing here.
+  // Removes all cells, because they belong to another grid.
   clear() {
     this.stroke = null;
     this.cells = new Set();
   }
 }
 
-// The cells [row, col] that a straight line meets between two points [row, col] in fractions of cells, in its order, and of those
-// only what lies in the grid: a pointer reports some points of its way, and the cells between them belong to the stroke, too.
+// The cells [row, col] inside the grid that a straight line between two points crosses, in order; points are [row, col] in
+// fractions of cells. Pointer events are samples of a movement, and a stroke must also include the cells between them.
 export function cellsBetween(from, to, [rows, cols]) {
   const cell = from.map(Math.floor);
   const last = to.map(Math.floor);
   const by = to.map((end, axis) => end - from[axis]);
   const step = by.map(Math.sign);
-  // Share of the way at which the line crosses the next border across each axis, and from one border to the next.
+  // Position on the line (0 at `from`, 1 at `to`) of the next cell border along each axis, and the distance
+  // between two such borders.
   const next = by.map((way, axis) => (way ? (cell[axis] + (way > 0 ? 1 : 0) - from[axis]) / way : Infinity));
   const each = by.map((way) => (way ? Math.abs(1 / way) : Infinity));
   const found = [];
@@ -133,9 +137,9 @@ export function cellsBetween(from, to, [rows, cols]) {
   return found;
 }
 
-// The state of the microscope: what is being looked at, and how. Small enough to be sent to Python whole.
+// The microscope's selection: token, layer, head and display options. It is small enough to be sent to Python as a whole.
 export const INITIAL = {
-  token: null, // the pinned token's name: "r3c5", "cls", "reg0"; null when nothing is pinned
+  token: null, // the pinned token's name ("r3c5", "cls", "reg0"), or null
   layer: 0,
   head: "all", // "all", "mean" or a number
   direction: "at", // "at": the row of the token as a query; "by": its column as a key
@@ -153,13 +157,13 @@ export class MicroscopeState {
     this.reports = reports;
   }
 
-  // selection: Python's, as it was when Python had received the choice number `received`; older ones are passed over.
+  // Takes Python's selection, unless a message with the number `received` is outdated.
   accept(received, selection) {
     if (this.reports.acknowledgedBy(received)) this.current = { ...INITIAL, ...selection };
   }
 
-  // The browser's own change. The first of a burst is reported at once, and then no more than one in REPORT_AFTER_MS: a held
-  // arrow key must not start a script run for every patch it passes.
+  // Changes the selection. The first of several quick changes is reported at once, the others at most every REPORT_AFTER_MS: a key
+  // that is held down must not start a run of the script for each patch on its way.
   change(part) {
     this.current = { ...this.current, ...part };
     const burst = performance.now() - this.reports.sentAt <= REPORT_AFTER_MS;

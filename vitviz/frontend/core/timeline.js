@@ -1,21 +1,20 @@
-// The playhead of the journey: which step of the model is on the screen, and how far it has come. No DOM.
+// The playback position of the journey: which step of the model is shown, and how far it has progressed. It uses no DOM.
 //
-// Time is counted in steps: 0 to 1 cuts the photograph and lines the patches up, 1 to 2 gives them their positions, and each layer
-// takes one more. The end is a finished state: all steps done.
+// Positions are counted in steps. From 0 to 1 the photograph is cut into patches, which move into a sequence; from 1 to 2 positions
+// are added; then each layer takes one step. The largest position is the finished figure.
 
 export const PATCHES = 0;
 export const POSITIONS = 1;
 export const FIRST_LAYER = 2;
 
-// Milliseconds of a step at normal speed. The first two are looked at as a whole; the last layers are slower, because there the
-// answer forms.
+// Milliseconds of a step at normal speed. The last layers are slower, because the prediction is formed there.
 const CUT_MS = 3600;
 const POSITIONS_MS = 2000;
 const LAYER_MS = 650;
 const LATE_LAYER_MS = 1200;
 const LATE_LAYERS = 3;
 
-// CSS pixels of a patch in a line.
+// CSS pixels of a patch in the sequence.
 const LARGEST_CELL = 40;
 const SMALLEST_CELL = 3;
 const WHOLE_ROWS_WORTH = 0.85;
@@ -32,7 +31,7 @@ export class Timeline {
     return FIRST_LAYER + this.layers;
   }
 
-  // All layers have run, and the answer is still to come.
+  // The position at which all layers are done and the prediction is not shown yet.
   get beforeAnswer() {
     return this.end - 1e-3;
   }
@@ -41,22 +40,22 @@ export class Timeline {
     return this.at >= this.end;
   }
 
-  // The step under way; one that has just ended, until the next begins.
+  // The current step; at the boundary of two steps, the one that has ended.
   get step() {
     return Math.max(0, Math.ceil(this.at) - 1);
   }
 
-  // The layer under way, or -1 before the first.
+  // The current layer, or -1 before the first.
   get layer() {
     return this.step - FIRST_LAYER;
   }
 
-  // Layers that have run to their end.
+  // The number of layers that are done.
   get done() {
     return Math.max(0, Math.floor(this.at) - FIRST_LAYER);
   }
 
-  // How far a step has come, 0 to 1.
+  // -> the progress of a step, 0 to 1
   progress(step) {
     return Math.min(1, Math.max(0, this.at - step));
   }
@@ -67,7 +66,7 @@ export class Timeline {
     return step >= this.end - LATE_LAYERS ? LATE_LAYER_MS : LAYER_MS;
   }
 
-  // Begins at the start again where it stands at the end.
+  // Starts playback, from the beginning if the position is at the end.
   play() {
     if (this.finished) this.at = 0;
     this.playing = true;
@@ -77,7 +76,7 @@ export class Timeline {
     this.playing = false;
   }
 
-  // What `restore` brings back, when the figure comes to the page again.
+  // The state for `restore`, when Streamlit mounts the figure again.
   get state() {
     const { at, speed, playing } = this;
     return { at, speed, playing };
@@ -93,13 +92,13 @@ export class Timeline {
     this.at = Math.min(this.end, Math.max(0, at));
   }
 
-  // To the next or the last whole step.
+  // Moves to the next or the previous whole step.
   jump(by) {
     this.playing = false;
     this.seek(by > 0 ? Math.floor(this.at + 1e-9) + 1 : Math.ceil(this.at - 1e-9) - 1);
   }
 
-  // `ms` of a clock later, across the ends of steps, which differ in length. -> whether anything moves still
+  // Advances by `ms` of a clock. It may pass several steps, whose durations differ. -> whether playback continues
   advance(ms) {
     let left = ms * this.speed;
     while (this.playing && left > 0) {
@@ -117,19 +116,21 @@ export class Timeline {
   }
 }
 
-// How far one of `count` things has come at `progress` (0..1) of a step in which they start one after another and each takes `share`.
+// -> the progress of item `index` of `count` items that start one after another, each taking the fraction `share` of a step, at
+// `progress` (0..1) of the step
 export function staggered(progress, index, count, share) {
   const start = count > 1 ? ((1 - share) * index) / (count - 1) : 0;
   return eased(Math.min(1, Math.max(0, (progress - start) / share)));
 }
 
-// Cubic, slow at both ends.
+// Cubic easing, slow at both ends.
 export function eased(t) {
   return t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2;
 }
 
-// The largest square cells in which the patches of a grid fill lines of a given width, each line with a second row of the same height
-// for positions. Whole rows of the grid stand in a line where that costs little. -> { size, columns, lines, height } in CSS pixels
+// The largest square cells with which the patches of a grid, in lines of that width, fit the given height; below each line is a
+// second row of the same height, for positions. A line holds whole rows of the grid if the cells become only a little smaller.
+// -> { size, columns, lines, height } in CSS pixels
 export function sequenceLines([rows, cols], width, height, gap) {
   const count = rows * cols;
   const fit = (columns) => {

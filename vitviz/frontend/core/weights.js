@@ -1,21 +1,22 @@
-// The attention weights of one layer, computed when asked for: exp(q·k * scale + bias - lse), one row or column of every head.
+// Attention weights of one layer, computed in the browser from queries and keys: exp(q·k * scale + bias - lse), for one row or one
+// column of every head at a time.
 //
-// The numbers are those of Attention.weights() in vitviz/capture/attention.py. Products of float32 are summed in double
-// precision here, so results differ by Python's rounding alone.
+// The numbers are those of Attention.weights() in vitviz/capture/attention.py. Products of float32 are summed in double precision
+// here, so the results differ by the rounding in Python only.
 
 import { extent, FLAT } from "./scale.js";
 
-const CODES = 65535; // of an explicit weight, as in vitviz/ui/components/microscope.py
+const CODES = 65535; // the largest code of an explicit weight, as in vitviz/ui/components/microscope.py
 
-// arrays, as made by vitviz/ui/components/microscope.py:
+// arrays, as written by vitviz/ui/components/microscope.py:
 //   q (heads, queries, dim), k (heads, keys, dim), lse (heads, queries)
 //   bias_table (entries, heads) with bias_index (queries, keys), or bias (heads or 1, queries or 1, keys), or neither
-//   or explicit (heads, queries, keys) with explicit_range (heads, 2): value = low + code * step
+//   or, in place of all these, explicit (heads, queries, keys) with explicit_range (heads, 2): value = low + code * step
 //   value_norm (heads, keys), optional
 export class LayerWeights {
   constructor({ arrays, shapes, meta }) {
     this.arrays = arrays;
-    // Usually queries and keys are the same tokens; then they share one layout, which identity shows.
+    // Usually queries and keys are the same tokens. Then both use one layout object, so that callers can compare by identity.
     const alike = JSON.stringify(meta.query) === JSON.stringify(meta.key);
     this.meta = alike ? { ...meta, key: meta.query } : meta;
     this.heads = meta.num_heads;
@@ -35,7 +36,7 @@ export class LayerWeights {
     return Boolean(this.arrays.value_norm);
   }
 
-  // The row of one query: Float32Array (heads, keys).
+  // -> the row of one query: Float32Array (heads, keys)
   row(query, valueWeighted = false) {
     const { heads, keys, arrays } = this;
     const out = new Float32Array(heads * keys);
@@ -54,7 +55,7 @@ export class LayerWeights {
     return out;
   }
 
-  // The column of one key: Float32Array (heads, queries).
+  // -> the column of one key: Float32Array (heads, queries)
   column(key, valueWeighted = false) {
     const { heads, queries, keys, arrays } = this;
     const out = new Float32Array(heads * queries);
@@ -102,8 +103,9 @@ export class LayerWeights {
   }
 }
 
-// Some models mix or subtract maps after the softmax. Then all maps of the layer are painted around zero, whichever query is asked
-// about: a palette that changes from query to query cannot be read. Negative numbers that are rounding do not count.
+// Some models mix or subtract maps after the softmax, so that entries can be negative. Then all maps of the layer get a
+// signed scale, whatever the query, because colours must mean the same for every query. Negative values of the size of
+// rounding errors do not count.
 function isSigned(ranges) {
   if (!ranges) return false;
   let [least, most] = [0, 0];
@@ -114,8 +116,9 @@ function isSigned(ranges) {
   return least < -FLAT * most;
 }
 
-// out[at + i] = scale * (own · many[i]) for `count` vectors stored one after another. Four at once: each number of `own` is
-// read once for four of them, and no addition waits for the one before. Four times as fast as one after the other.
+// out[at + i] = scale * (own · many[i]) for `count` vectors stored one after another. Four products are summed at once: each
+// number of `own` is read once for all four, and the additions are independent of each other. This is four times as fast as
+// one product after another.
 function dots(own, many, from, scale, out, at, count) {
   const dim = own.length;
   const scaled = Float64Array.from(own, (value) => value * scale);
@@ -149,7 +152,7 @@ function dots(own, many, from, scale, out, at, count) {
   }
 }
 
-// (heads, length) -> (length): the mean over heads.
+// (heads, length) -> (length): the mean over heads
 export function meanOfHeads(values, heads) {
   const length = values.length / heads;
   const mean = new Float32Array(length);
@@ -159,13 +162,14 @@ export function meanOfHeads(values, heads) {
   return mean;
 }
 
-// The rows of a layer that were asked for last, every head's and their mean, within a number of bytes; the last one in any case.
+// Caches the rows of a layer that were requested last, of every head and of their mean, in a limited number of
+// bytes; it holds at least one.
 export class RowCache {
   constructor(weights, bytes) {
     Object.assign(this, { weights, most: Math.max(1, Math.floor(bytes / (4 * (weights.heads + 1) * weights.keys))), rows: new Map() });
   }
 
-  // The row of a token: Float32Array (keys) of one head, or with null of their mean.
+  // -> the row of a token: Float32Array (keys), of one head, or of the mean if `head` is null
   of(token, head = null) {
     const { weights, rows } = this;
     let row = rows.get(token);
@@ -179,13 +183,14 @@ export class RowCache {
   }
 }
 
-// The layouts of what is asked about (the source) and of what is answered (the targets).
+// The layouts of the selected token (source) and of the tokens with a value (target): queries and keys, or the
+// reverse in direction "by".
 export function layouts(weights, direction) {
   const { query, key } = weights.meta;
   return direction === "by" ? { source: key, target: query } : { source: query, target: key };
 }
 
-// source: a token of layouts().source. view: { direction, measure, scale, shared }.
+// The maps of one source token, a token of layouts().source, for all heads. view: { direction, measure, scale, shared }.
 export class AttentionMaps {
   constructor(weights, source, view) {
     const weighted = view.measure === "value" && weights.hasValueNorm;
@@ -203,7 +208,7 @@ export class AttentionMaps {
     this.meanExtent = all || extent(this.patches("mean"), robust, signed);
   }
 
-  // All tokens' values of one head or of the mean. "all" stands for the mean.
+  // -> the values of all tokens for one head, or for the mean ("mean" and "all")
   of(head) {
     if (typeof head !== "number") return this.mean;
     return this.values.subarray(head * this.count, (head + 1) * this.count);
@@ -213,7 +218,7 @@ export class AttentionMaps {
     return this.of(head).subarray(this.layouts.target.prefix.length);
   }
 
-  // The patches of all heads one after another: a shared scale is the scale of all of them.
+  // The patches of all heads, concatenated, from which a shared scale is computed.
   #everyPatch() {
     const patches = this.layouts.target.grid[0] * this.layouts.target.grid[1];
     const all = new Float32Array(this.heads * patches);
@@ -226,14 +231,14 @@ export class AttentionMaps {
   }
 }
 
-// One vector of length 1 a patch, in half precision on the way here: PatchFeatures.packed() in vitviz/analysis/features.py.
+// One unit vector for each patch. They are sent in half precision by PatchFeatures.packed() in vitviz/analysis/features.py.
 export class PatchVectors {
   constructor({ arrays, shapes }) {
     this.values = arrays.features; // (patches, width)
     [this.count, this.width] = shapes.features;
   }
 
-  // The cosine similarity of every patch here with patch `index` of `other`: Float32Array (patches).
+  // -> cosine similarity of every patch with patch `index` of `other`: Float32Array (patches)
   similarities(index, other = this) {
     const out = new Float32Array(this.count);
     const own = other.values.subarray(index * other.width, (index + 1) * other.width);
@@ -242,8 +247,9 @@ export class PatchVectors {
   }
 }
 
-// The bias that a layer adds to the scores of one patch for all: Float32Array (patches), NaN where it adds none. bias: (down, right)
-// over displacements, which are `step` patches apart, none of them in the middle: vitviz/ui/pages/start/places.py.
+// -> the bias that a layer adds to the scores of one query patch over all key patches: Float32Array (patches), NaN where
+// the layer has none. bias: (down, right) over displacements that are `step` patches apart, with displacement zero in
+// the middle (vitviz/ui/pages/start/places.py)
 export function biasFrom({ arrays, shapes, meta }, [row, col], [rows, cols]) {
   const [down, across] = shapes.bias;
   const out = new Float32Array(rows * cols).fill(NaN);
@@ -255,7 +261,7 @@ export function biasFrom({ arrays, shapes, meta }, [row, col], [rows, cols]) {
   return out;
 }
 
-// The index of the largest value, the first of equal ones; `except` is left out. -1 where there is none.
+// -> index of the largest value except `except`, the first of equal ones; -1 if there is none
 export function nearest(values, except = -1) {
   let best = -1;
   for (let i = 0; i < values.length; i++) if (i !== except && (best < 0 || values[i] > values[best])) best = i;

@@ -1,28 +1,28 @@
-// Everything a view says. The sentences come from the host; this file fills in the blanks.
+// Formats the sentences of a view. The host provides them from Python, and this module fills in their placeholders.
 
 import { cellOf } from "./layout.js";
 import { number, rankOf, strongest } from "./scale.js";
 
-let hovers = null; // a query of the browser's, which stays up to date: making one for each sentence costs more than the sentence
+let hovers = null; // the MediaQueryList, kept because creating one takes longer than formatting a sentence
 
-// Whether fingers are all there is: no pointer that can rest over something.
+// -> whether the device has touch only, with no pointer that can hover
 export function touched() {
   hovers ??= globalThis.matchMedia?.("(hover: none)");
   return Boolean(hovers?.matches);
 }
 
-// What painting does, as it is done here.
+// -> the instruction for painting, for a mouse or for touch
 export function paintHint({ hint, touch_hint: fingers }) {
   return (touched() && fingers) || hint;
 }
 
 export class Words {
-  // sentences: { key: "text with {blanks}" }
+  // sentences: { key: "text with {placeholders}" }
   constructor(sentences) {
     this.sentences = sentences;
   }
 
-  // "{row}" in the sentence is replaced by blanks.row. Where nothing can hover, a sentence "key_touch" stands in for "key".
+  // Replaces "{row}" by blanks.row. On a touch device the sentence "key_touch" is used instead of "key", if there is one.
   format(key, blanks = {}) {
     const sentence = (touched() && this.sentences[`${key}_touch`]) || this.sentences[key];
     return sentence.replace(/\{(\w+)\}/g, (_, name) => blanks[name]);
@@ -49,14 +49,14 @@ export class Words {
     return this.format("strongest", { strongest: this.#strongestNames(maps, head), head: this.head(head) });
   }
 
-  // The exact weight of one target, its rank, and what of: "0.04123, rank 2 of 257 (head 3)"
+  // -> a target's value, its rank, and the head: "0.04123, rank 2 of 257 (head 3)"
   value(maps, head, target) {
     const values = maps.of(head);
     const blanks = { value: number(values[target], 4), rank: rankOf(values, target), count: values.length };
     return this.format("value", { ...blanks, token: this.token(maps.layouts.target, target), head: this.head(head) });
   }
 
-  // The text alternative of the microscope's picture.
+  // -> the text alternative of the microscope's picture
   alternative(maps, view, pinned) {
     const [rows, cols] = maps.layouts.source.grid;
     const blanks = {
@@ -69,7 +69,7 @@ export class Words {
     return `${this.format("picture", { rows, cols })} ${this.format(pinned ? "pinned_sentence" : "free_sentence", blanks)}`;
   }
 
-  // "row 3, column 6 (0.0412), class token (0.0310) and row 4, column 6 (0.0207)"
+  // -> "row 3, column 6 (0.0412), class token (0.0310) and row 4, column 6 (0.0207)"
   #strongestNames(maps, head) {
     const values = maps.of(head);
     const names = strongest(values, 3).map((token) =>

@@ -1,12 +1,15 @@
-// Payloads: each is fetched once however many views ask for it, given up when none wants it any more, and the last ones are kept.
-// A Loader brings what a view asks for: everything a question needs together, or nothing. Late answers to earlier questions are
-// passed over, failed attempts are repeated, and a failure after the last attempt is reported. No DOM.
+// Fetches payloads (encoded arrays) for views, with a cache, retries and cancellation, without using the DOM.
+//
+// A Source is shared by all views of a page. It fetches each payload once, aborts requests that no view needs any more, and keeps
+// the payloads used last. A Loader serves one view: it delivers all payloads of a request together, ignores responses to earlier
+// requests, retries failures, and reports an error after the last attempt.
 
 const MAGIC = "VVZ1";
 const ARRAY_TYPES = { float16: Uint16Array, float32: Float32Array, uint16: Uint16Array, int32: Int32Array, uint8: Uint8Array };
-const KEPT_BYTES = 96 * 2 ** 20; // of all views of a page together
+const KEPT_BYTES = 96 * 2 ** 20; // for all views of a page together
 
-// reason: "network" (no answer), "gone" (404: its time is over), "server" (another status), "damaged" (no payload, no picture)
+// reason: "network" (no response), "gone" (404: the server has dropped the payload), "server" (another status), "damaged" (the
+// bytes are not a payload, or its picture cannot be decoded)
 export class FetchError extends Error {
   constructor(reason, detail) {
     super(`${reason}: ${detail}`);
@@ -15,8 +18,9 @@ export class FetchError extends Error {
   }
 }
 
-// The reader of payloads over a host's `resolve(name, signal) -> bytes`: read(name, signal) -> { arrays, shapes, meta }, and
-// `picture` where the payload holds an encoded one. Rejects with a FetchError.
+// Decodes payloads that a host's `resolve(name, signal) -> bytes` fetches.
+// -> read(name, signal) -> Promise of { arrays, shapes, meta }, and `picture` if the payload contains an encoded picture;
+// rejects with a FetchError
 export function payloadReader(resolve) {
   return async (name, signal) => {
     const bytes = await resolve(name, signal);
@@ -31,7 +35,7 @@ export function payloadReader(resolve) {
   };
 }
 
-const sources = new WeakMap(); // resolve -> the Source of all views over it
+const sources = new WeakMap(); // resolve -> the Source that all views with that function share
 
 export function sourceOf({ resolve }) {
   if (!sources.has(resolve)) sources.set(resolve, new Source(payloadReader(resolve)));
@@ -39,20 +43,20 @@ export function sourceOf({ resolve }) {
 }
 
 export class Source {
-  // read(url, signal) -> Promise of a payload. kept: bytes to keep of payloads that are not in use.
+  // read(url, signal) -> Promise of a payload. kept: size of the cache in bytes. Payloads in use are never removed from it.
   constructor(read, kept = KEPT_BYTES) {
     this.read = read;
     this.kept = kept;
     this.entries = new Map(); // url -> { users, controller, promise, payload, bytes }, in the order of last use
   }
 
-  // The payload, where it is here already.
+  // -> the payload, if it is in the cache
   ready(url) {
     return this.entries.get(url)?.payload;
   }
 
-  // `signal` is aborted when the payload is not needed any more: until then it is in use, and stays. One attempt; rejects as
-  // `read` does, or with the signal's reason.
+  // Makes one attempt. The payload is in use, and stays in the cache, until `signal` is aborted.
+  // -> Promise of the payload; rejects as `read` does, or with the signal's reason
   load(url, signal) {
     const entry = this.entries.get(url) || this.#begin(url);
     this.entries.delete(url);
@@ -77,7 +81,7 @@ export class Source {
         entry.payload = payload;
         entry.bytes = sizeOf(payload);
         if (this.entries.get(url) === entry) this.#trim();
-        else payload.picture?.close(); // given up in the meantime
+        else payload.picture?.close(); // no view needs it any more
         return payload;
       },
       (error) => {
@@ -115,30 +119,31 @@ function sizeOf({ arrays, picture }) {
   return bytes;
 }
 
-// Before the second, third and fourth attempt. A server that does not answer is asked again every SLOW_MS after that, with
-// the failure on the screen; what the server has refused four times is retried on request.
+// Delays before the second, third and fourth attempt. After these the failure is shown. If the server does not respond, attempts
+// continue every SLOW_MS; if it responded with an error, they end until `retry` is called.
 const PAUSES_MS = [300, 1000, 3000];
 const SLOW_MS = 10000;
-const STALE_EVERY_MS = 4000; // otherwise a store that is too small for the page would make Python run without end
+const STALE_EVERY_MS = 4000; // a server cache too small for the page would otherwise make Python rerun endlessly
 
 export class Loader {
-  // arrived(request, payloads): all of it is here, `payloads` by the names of `request.urls`.
-  // changed(): `state` is another: "idle", "loading", "shown" or "failed"; then `error` says why and `missing` names the url.
-  // stale(): the server no longer has something, and Python is to offer it anew.
-  // wait(ms, signal) -> Promise, at the end of a pause or when it is cut short.
+  // arrived(request, payloads): all payloads of the request are loaded; `payloads` has the names of `request.urls`.
+  // changed(): `state` has changed to "idle", "loading", "shown" or "failed"; after a failure `error` is the FetchError and
+  // `missing` the name of the url.
+  // stale(): the server no longer has a payload, and Python must offer it again.
+  // wait(ms, signal) -> Promise that resolves after the delay, or when the signal is aborted.
   constructor(source, { arrived, changed, stale }, wait = pause) {
     Object.assign(this, { source, arrived, changed, stale, wait });
     this.state = "idle";
     this.staleAt = -Infinity;
     this.error = null;
     this.missing = null;
-    this.number = 0; // of the request asked last
-    this.lease = null; // ends the use of what is shown
-    this.current = null; // { request, controller } of the request that is being answered
+    this.number = 0; // of the last request
+    this.lease = null; // AbortController whose abort ends the use of the payloads that are shown
+    this.current = null; // { request, controller } of the last request
   }
 
-  // request: { urls: { name: url or null }, ... }. A url that is undefined is one that Python has yet to give: the request is
-  // loading until it is asked again with it. A request with the same urls as the last is answered from what is here.
+  // request: { urls: { name: url or null }, ... }. An undefined url is one that Python has not sent yet: the state is "loading"
+  // until `load` is called again with the url. If all payloads are in the cache, the request is answered at once.
   load(request) {
     const controller = new AbortController();
     const before = this.current;
@@ -149,17 +154,17 @@ export class Loader {
     const open = Object.values(request.urls).includes(undefined);
     const found = Object.fromEntries(names.map((name) => [name, this.source.ready(request.urls[name])]));
     if (!open && names.every((name) => found[name])) {
-      for (const name of names) this.source.load(request.urls[name], controller.signal).catch(() => {}); // now in use
+      for (const name of names) this.source.load(request.urls[name], controller.signal).catch(() => {}); // marks them as in use
       this.#loaded(found);
     } else {
-      // While the same is tried once more, what failed stays on the screen.
+      // A failure stays visible during another attempt at the same urls.
       this.#setState(same && this.state === "failed" ? "failed" : "loading");
       if (!open) this.#attempts(this.number, names, controller);
     }
-    if (before && before.controller !== this.lease) before.controller.abort(); // after its payloads have been taken over
+    if (before && before.controller !== this.lease) before.controller.abort(); // after the new request has claimed its payloads
   }
 
-  // The same request once more, without waiting for the end of a pause.
+  // Repeats the last request at once.
   retry() {
     if (!this.current || this.state === "shown") return;
     this.state = "idle";
@@ -244,10 +249,11 @@ function pause(ms, signal) {
   });
 }
 
-// A payload is "VVZ1", the header's length, a header in JSON, then raw arrays (the writing side is vitviz/ui/server/payloads.py).
-// -> { arrays: { name: typed array }, shapes: { name: [..] }, meta }. The arrays are views: nothing is copied. Half precision becomes
-// single, which not every browser has an array type for.
-// Throws an Error for bytes that are no payload, such as the page a server sends for an address it does not know.
+// Decodes a payload: "VVZ1", the length of the header, the header in JSON, then raw arrays
+// (vitviz/ui/server/payloads.py encodes it).
+// -> { arrays: { name: typed array }, shapes: { name: [..] }, meta }. The arrays are views of the buffer, except that float16 is
+// converted to float32, because not every browser has an array type for it. Throws an Error if the bytes are not a payload, such as
+// the page that a server sends for an unknown address.
 export function decode(buffer) {
   const bytes = new Uint8Array(buffer);
   if (bytes.length < 8 || String.fromCharCode(...bytes.subarray(0, 4)) !== MAGIC) {
@@ -269,9 +275,9 @@ export function decode(buffer) {
   return { arrays, shapes, meta: header.meta };
 }
 
-let singles = null; // every number of half precision by its bits, made when the first one comes
+let singles = null; // the value of each of the 65536 float16 bit patterns, computed at the first use
 
-// Half precision as its bits -> Float32Array (IEEE 754: a sign, 5 bits of exponent, 10 of fraction).
+// Bit patterns of float16 -> Float32Array (IEEE 754: 1 sign bit, 5 bits of exponent, 10 of fraction)
 function single(halves) {
   singles ??= Float32Array.from({ length: 65536 }, (_, bits) => {
     const [sign, exponent, fraction] = [bits & 0x8000 ? -1 : 1, (bits >> 10) & 31, bits & 1023];

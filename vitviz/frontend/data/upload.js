@@ -1,17 +1,18 @@
-// A photograph that is sent to the server: scaled down in the browser where it is larger than any input needs, so that a picture of
-// 20 MB from a phone can be sent.
+// Prepares a photograph for upload. Large ones are scaled down in the browser, because no model input needs a
+// picture of 20 MB from a phone.
 
-const QUALITIES = [0.92, 0.8, 0.6]; // of JPEG, until the file is small enough
+const QUALITIES = [0.92, 0.8, 0.6]; // JPEG qualities to try, until the file is small enough
 
-// file: a File. limits: { bytes, side }: what is sent as it is, and the longest side of what has to be scaled.
+// file: a File. limits: { bytes, side }: the size up to which a file is sent unchanged, and the longest side of
+// a picture that is scaled.
 // -> { name, data: base64, scaled: null or [width, height] of the original }
-// Throws an Error whose message says why.
+// Throws an Error whose message gives the reason.
 export async function scaledUpload(file, limits) {
   const { blob, scaled } = await madeSmall(file, limits);
   return { name: file.name, data: await base64(blob), scaled };
 }
 
-// The same as a File for Streamlit's own control, whose name says how large the original was.
+// The same as a File for Streamlit's own upload control. Its name contains the size of the original.
 export async function scaledFile(file, limits) {
   const { blob, scaled } = await madeSmall(file, limits);
   if (!scaled) return file;
