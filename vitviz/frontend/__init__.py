@@ -1,13 +1,14 @@
-"""JavaScript modules and styles of everything that answers in a browser, and their files for a server.
+"""JavaScript modules and styles of the views that run in the browser, and their files for a server.
 
-    core/    arithmetic and state without a page: layout, weights, scale and colours, choices and masks, words
-    data/    reading and fetching payloads, keeping them, retrying
-    render/  drawing on canvases
-    parts/   the page, the life cycle of views, controls, pointers
-    views/   journey, microscope, features, picture, board: `mount(node, host) -> {update, destroy}`
-    hosts/   what a view needs of the page it stands in
+    core/    computation and state without the DOM: layouts, weights, colour scales, choices, masks, words
+    data/    fetches, decodes and caches payloads, with retries; prepares uploads
+    render/  draws on canvases and in SVG
+    parts/   the DOM, the base class of views, controls, pointer and keyboard events
+    views/   board, by_hand, features, journey, microscope, networks, picture; each exports
+             `mount(node, host) -> {update, destroy}`
+    hosts/   connects a view to the page that contains it
 
-They are ordinary modules that import each other by relative paths. `npm run build` in this folder makes one file of them.
+They are ES modules that import each other by relative paths. `npm run build` in this folder bundles them into one file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def modules() -> dict[str, bytes]:
 
 @cache
 def version() -> str:
-    """The same for the same modules: it stands in their addresses, so that a browser may keep them."""
+    """A hash of all modules. It is part of their URLs, so that browsers may cache them."""
     digest = hashlib.sha256()
     for name, content in modules().items():
         digest.update(f"{name} {len(content)}\n".encode())

@@ -1,4 +1,4 @@
-// Every view: what `npm run build` makes one file of, for places without a server.
+// Exports every view. `npm run build` bundles this module into one file, for pages without a server.
 
 export { mount as by_hand } from "./views/by_hand.js";
 export { mount as board } from "./views/board.js";

@@ -1,24 +1,24 @@
-// The front end in a Streamlit page: what a view gets from its host, and what Streamlit's calls do to it.
+// The host of the views in a Streamlit page: it connects a view to Streamlit's component API.
 //
-// A view is `mount(node, host) -> { update(data), destroy() }`. Its host gives it
-//   resolve(name, signal) -> Promise of the bytes that `data` calls by that name; rejects with a FetchError
-//   report(value, number)   sends a choice to Python; numbers are those of core/state.js
-//   act(value)              asks Python for something that happens once, such as opening a page
-//   stale()                 asks Python to offer its payloads anew
+// A view is `mount(node, host) -> { update(data), destroy() }`. The host has
+//   resolve(name, signal) -> Promise of the bytes of a payload that `data` names; rejects with a FetchError
+//   report(value, number)   sends a choice to Python, with a number of core/state.js
+//   act(value)              asks Python for a single action, such as opening a page
+//   stale()                 asks Python to offer its payloads again
 //   words                   sentences by name
-//   theme()                 { accent, onAccent, paper, ink, font } of the page; onAccent: what can be read on the accent
-//   memory                  an object that survives a remount under the same key, for what Python does not keep
+//   theme()                 { accent, onAccent, paper, ink, font } of the page; onAccent: a colour for text on the accent
+//   memory                  an object that is kept if the view is mounted again under the same key, for state not in Python
 
 import { inkOver } from "../core/scale.js";
 import { FetchError } from "../data/source.js";
 
-// A payload lies behind its own address.
+// Fetches a payload. In Streamlit its name is its URL.
 export async function resolve(url, signal) {
   let response;
   let bytes;
   try {
     response = await fetch(url, { credentials: "same-origin", signal });
-    if (response.ok) bytes = await response.arrayBuffer(); // a connection may break here, too
+    if (response.ok) bytes = await response.arrayBuffer(); // the connection may also fail here
   } catch (error) {
     throw new FetchError("network", error.message);
   }
@@ -26,8 +26,8 @@ export async function resolve(url, signal) {
   return bytes;
 }
 
-const memories = new Map(); // Python's key of a component -> what its view keeps
-const REMEMBERED = 100; // components
+const memories = new Map(); // the component's key in Python -> the memory of its view
+const REMEMBERED = 100; // number of components
 
 class StreamlitHost {
   constructor(node, words) {
@@ -35,14 +35,14 @@ class StreamlitHost {
     this.colours = null;
   }
 
-  // Streamlit calls again with other data and with another theme.
+  // Called at every call by Streamlit, with new data or a new theme.
   update(component) {
     this.component = component;
     this.colours = null;
     const key = component.data?.key;
     this.memory = memories.get(key) ?? {};
     memories.delete(key);
-    memories.set(key, this.memory); // the last used is last
+    memories.set(key, this.memory); // moves it to the end, as the most recently used
     if (memories.size > REMEMBERED) memories.delete(memories.keys().next().value);
   }
 
@@ -58,7 +58,8 @@ class StreamlitHost {
     this.component.setTriggerValue("stale", Date.now());
   }
 
-  // Read once for each call of Streamlit's: asking for a style in a frame may make the browser compute all of them.
+  // The theme is read once per call by Streamlit, because reading a computed style during a frame may force the
+  // browser to recalculate styles.
   theme() {
     if (!this.colours) {
       const style = getComputedStyle(this.node instanceof Element ? this.node : this.node.host);
@@ -76,7 +77,7 @@ class StreamlitHost {
   }
 }
 
-// Red, green and blue of a colour as style sheets have it.
+// -> red, green and blue of a CSS colour
 function bytesOf(colour) {
   const context = document.createElement("canvas").getContext("2d");
   context.fillStyle = colour;
@@ -84,10 +85,10 @@ function bytesOf(colour) {
   return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
 }
 
-// -> a component's default export: one view for each mounted on the page. Each call returns its clean-up, and Streamlit runs that of
-// a call it has overtaken by another one: only the clean-up of the last call ends the view.
+// -> the default export of a Streamlit component, with one view for each node it is mounted in. Every call returns a cleanup
+// function, which Streamlit also runs when a newer call replaces it; only that of the last call destroys the view.
 export function component(mount, words) {
-  const mounts = new WeakMap(); // the node Streamlit gave us -> { view, host, calls }
+  const mounts = new WeakMap(); // the node given by Streamlit -> { view, host, calls }
   return (streamlit) => {
     const { parentElement } = streamlit;
     let mounted = mounts.get(parentElement);

@@ -1,10 +1,10 @@
-// The script that Streamlit gets of a component. Streamlit loads it as a text from a blob address, from which relative imports
-// cannot start; so it imports the modules by their full address. Python puts one line before it:
+// The script of a Streamlit component: it imports the modules of the front end and retries if that fails. Streamlit runs it from a
+// blob URL, relative to which nothing can be imported, so the modules have absolute URLs. Python adds one line before it:
 //   const given = { folder, modules, view, words };
 
 const PAUSES_MS = [300, 1000, 3000];
 
-let attempts = 0; // a browser may keep a failure under its address: each attempt has another one
+let attempts = 0; // part of the URL, because a browser may cache the failure of a URL
 let loading = null; // Promise of the component
 
 async function load() {
@@ -22,7 +22,7 @@ async function load() {
   }
 }
 
-// All at once, in place of one depth of imports after the other.
+// Requests all modules in parallel. Otherwise each level of imports would wait for the one before.
 function preload(folder) {
   for (const name of given.modules) {
     const link = document.createElement("link");
@@ -32,7 +32,7 @@ function preload(folder) {
   }
 }
 
-const failures = new WeakMap(); // node -> Promise of the next attempt
+const failures = new WeakMap(); // node -> Promise that resolves when the visitor asks for another attempt
 
 function asked(parent) {
   if (!failures.has(parent)) {

@@ -1,20 +1,22 @@
-// The camera: on a phone its own program, elsewhere a moving picture with two buttons over the node it is put into.
+// Takes a photograph with the camera: with the camera app on a phone, and elsewhere with a live video and two buttons that cover
+// the element it is added to.
 
 import { element } from "./dom.js";
 
-const QUALITY = 0.92; // of JPEG
+const QUALITY = 0.92; // JPEG quality
 const REASONS = { NotAllowedError: "camera_denied", NotFoundError: "camera_none", NotReadableError: "camera_busy" };
 
 export class Camera {
-  // words: Words with the keys that begin with "camera". taken: called with a File. failed: called with the reason, in words.
+  // words: Words with the keys that begin with "camera". taken: called with a File. failed: called with the reason as a text.
   constructor(words, { taken, failed }) {
     Object.assign(this, { words, taken, failed });
-    this.opened = 0; // times that it was opened or closed: who answers late is ignored
+    this.opened = 0; // count of opening and closing; if it has changed during an await, the result is ignored
     this.video = element("video", { "aria-label": words.format("camera_label"), playsinline: true });
     this.video.muted = true;
     this.take = element("button", { class: "take", type: "button", text: words.format("camera_take"), disabled: true, onclick: () => this.#take() });
     const leave = element("button", { class: "link", type: "button", text: words.format("camera_close"), onclick: () => this.close() });
-    // A device whose first pointer is a finger has a program for its camera, which also works where a page without https may not film.
+    // Devices whose primary pointer is coarse open their camera app through a file input. This also works without https, where
+    // getUserMedia is not available.
     this.input = element("input", { type: "file", accept: "image/*", capture: "environment", hidden: true });
     this.input.addEventListener("change", () => {
       const [file] = this.input.files;
@@ -55,7 +57,7 @@ export class Camera {
     }
   }
 
-  // Lets the camera go: its light goes out.
+  // Stops the video stream, so that the browser turns the camera off.
   close() {
     this.opened++;
     const focused = this.node.contains(this.node.getRootNode().activeElement);

@@ -1,21 +1,23 @@
-// What is pressed: tokens that are no patches, as a row of buttons, and the controls above and below the maps. Plain buttons, lists and
-// sliders, so that every browser and reader knows them.
+// Controls of the views: buttons for tokens that are not patches (chips), and the row of controls of the microscope. They are
+// native buttons, lists and sliders, which assistive technology supports.
 
 import { element, setAttribute, setText } from "./dom.js";
 
-// The buttons stay while the tokens are the same, and with them the focus.
+// A row of buttons, one for each token that is not a patch, such as the class token. They are created again only if the tokens
+// change, so that the focus is kept.
 export class Chips {
-  // label: of the group. choose(name); where wanted, hover(name) and leave() for a mouse over one, and moved() when they lie elsewhere.
+  // label: of the group. choose(name): a button is pressed. Optional: hover(name) and leave() for a mouse over a button, moved()
+  // after the layout of the buttons has changed.
   constructor(label, { choose, hover, leave, moved }) {
     this.handlers = { choose, hover, leave };
-    this.moved = 0; // how often they came to lie elsewhere
-    this.middles = new Map(); // name -> CSS pixels from the row's left edge
+    this.moved = 0; // count of changes of their layout
+    this.middles = new Map(); // name -> middle of the button, in CSS pixels from the left edge of the row
     this.observer = moved && new ResizeObserver(() => this.#measure(moved));
     this.node = element("div", { class: "chips", role: "group", "aria-label": label });
     this.shown = "";
   }
 
-  // tokens: [{ name, label }]
+  // tokens: [{ name, label }], in the order of the buttons
   arrange(tokens) {
     const asked = JSON.stringify(tokens);
     if (asked === this.shown) return;
@@ -42,7 +44,7 @@ export class Chips {
     this.node.hidden = !chips.length;
   }
 
-  // stateOf(name) -> { pressed, asked, read, value: { text, colour, ink } }, all but the first where there are such
+  // stateOf(name) -> { pressed, asked, read, value: { text, colour, ink } }; all but `pressed` are optional
   paint(stateOf) {
     for (const chip of this.node.children) {
       const { pressed, asked = false, read = false, value } = stateOf(chip.dataset.token);
@@ -58,12 +60,12 @@ export class Chips {
     }
   }
 
-  // The middle of a chip, from the row's left edge; null where there is none of that name.
+  // -> the middle of a button in CSS pixels from the left edge of the row, or null for an unknown name
   middleOf(name) {
     return this.middles.get(name) ?? null;
   }
 
-  // Once the browser has laid the page out: asking in the middle of a frame could make it do so again.
+  // Measures the buttons after the browser's layout; reading positions during a frame could force another layout.
   #measure(moved) {
     const [{ left }, before] = [this.node.getBoundingClientRect(), JSON.stringify([...this.middles])];
     const middles = [...this.node.children].map((chip) => {
@@ -78,8 +80,8 @@ export class Chips {
 }
 
 export class Controls {
-  // change(part): a part of the selection changed. play(): starts and stops going through the layers. blend(value): how much of the map
-  // lies over the picture, 0..1. memory: keeps whether what is rarely changed is open.
+  // change(part): changes a part of the selection. play(): starts or stops playing through the layers. blend(value): opacity of the
+  // map over the picture, 0..1. memory: stores whether the second row of controls is open.
   constructor(words, { change, blend, play }, firstBlend, memory) {
     const label = (key) => words.format(key);
     Object.assign(this, { words, change, memory });
@@ -110,7 +112,7 @@ export class Controls {
       "div", { class: "bar" },
       element("div", { class: "layer" }, this.play, stepper(-1, "‹", label("layer_before")), this.layerName, stepper(1, "›", label("layer_after")), this.layer),
       element("div", { class: "segments", role: "group", "aria-label": label("direction") }, ...this.directions),
-      this.head.list, // "all heads" needs no label to be seen
+      this.head.list, // the list shows "all heads", which needs no label
       this.more,
     );
     const blending = element("label", { class: "blend" }, element("span", { text: label("blend_picture") }), this.blend, element("span", { text: label("blend_map") }));
@@ -119,7 +121,7 @@ export class Controls {
     this.#open(memory.settings ?? false);
   }
 
-  // What is rarely changed, below the row.
+  // Shows or hides the second row, with the controls that are rarely changed.
   #open(open) {
     this.memory.settings = open;
     this.below.hidden = !open;
@@ -131,10 +133,10 @@ export class Controls {
     if (layer >= 0 && layer <= Number(this.layer.max)) this.change({ layer });
   }
 
-  // weights: those of the shown layer, null before the first has arrived.
+  // weights: LayerWeights of the shown layer, or null before any are loaded.
   update(view, numLayers, weights, playing) {
     const { words } = this;
-    // With reduced motion preferred there is no playback, only steps.
+    // With the preference for reduced motion there is no playback.
     this.play.hidden = numLayers < 2 || this.reducedMotion.matches;
     setText(this.play, playing ? "❚❚" : "▶");
     setAttribute(this.play, "aria-label", words.format(playing ? "pause" : "play"));

@@ -1,9 +1,9 @@
-// The page: its nodes, the size there is, and when to paint.
+// Helpers for the DOM: creates nodes, writes text only if it changes, observes sizes, and schedules painting.
 
-const SHARPEST = 3; // more pixels for one CSS pixel cannot be distinguished
+const SHARPEST = 3; // screen pixels for one CSS pixel; more cannot be distinguished
 const CHECK_EVERY_MS = 1000;
 
-// A node in short: element("button", { class: "chip", text: "class token", onclick }, child, child).
+// Creates a node: element("button", { class: "chip", text: "class token", onclick }, child, child).
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -16,7 +16,7 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
-// An SVG node.
+// Creates an SVG node.
 export function svgElement(tag, attributes = {}, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -24,8 +24,8 @@ export function svgElement(tag, attributes = {}, ...children) {
   return node;
 }
 
-// For a node that holds text only. Writing the same text again would make the browser lay the page out again, and `textContent`
-// would make a new text node each time, which costs much more than new words in the old one.
+// Sets the text of a node that contains only text. Unchanged text is not written, because writing causes a new layout; changed text
+// goes into the existing text node, which is much faster than the new text node that `textContent` creates.
 export function setText(node, text) {
   const old = node.firstChild;
   if (!old) node.append(text);
@@ -40,15 +40,15 @@ export function pixelRatio() {
   return Math.min(window.devicePixelRatio || 1, SHARPEST);
 }
 
-// The height that a page is laid out in (100svh): `innerHeight` changes while one scrolls on a phone, whose bars come and go.
+// -> the viewport height used for layout (100svh). `innerHeight` would change while a phone scrolls, as its browser
+// bars disappear and return.
 export function windowHeight() {
   return document.documentElement.clientHeight;
 }
 
-// Calls changed({ width, windowHeight, spare }) at first, and when `node` gets another width, the window another height, or a CSS pixel
-// another number of screen pixels (zoom, another screen). The width is given because asking for it in a frame could make the
-// browser lay the page out. spare: what the presenter's view leaves of
-// the height that figures otherwise leave to the lead and controls below them. -> stop()
+// Calls changed({ width, windowHeight, spare }) at first, and whenever the width of `node`, the height of the window or the device
+// pixel ratio changes (by zoom, or on another screen). The width is passed because reading it during a frame could force a layout.
+// spare: the height that the presenter's view frees by hiding the lead and the controls below figures. -> stop()
 export function watchSize(node, changed) {
   let width = null;
   let last = "";
@@ -64,8 +64,9 @@ export function watchSize(node, changed) {
     check();
   });
   observer.observe(node);
-  // A change of the ratio alone: the box in screen pixels is given where it is known, and the media query where it is not. Chromium
-  // gives neither where the ratio is set for a window whose size stays (its emulation of screens does so): reading it costs nothing.
+  // A change of the pixel ratio alone is observed through the device-pixel box in browsers that have it, and through a media
+  // query in the others. Chromium's screen emulation changes the ratio and fires neither, so the ratio is also read once a
+  // second, which costs nothing.
   const timer = setInterval(check, CHECK_EVERY_MS);
   const screen = new ResizeObserver(check);
   try {
@@ -77,7 +78,7 @@ export function watchSize(node, changed) {
   let query = null;
   const watchRatio = () => {
     query?.removeEventListener("change", ratioChanged);
-    query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`); // about one ratio
+    query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`); // for one ratio, so replaced after each change
     query.addEventListener("change", ratioChanged);
   };
   const ratioChanged = () => {
@@ -94,9 +95,9 @@ export function watchSize(node, changed) {
   };
 }
 
-// One painting a frame, however often it is asked for.
-// -> request(now): has `paint(false)` run in the next frame; with `now`, `paint(true)` at once, where this frame has not been painted for
-// already, so that a pointer's movement is answered without waiting for a frame. request.stop(): never again.
+// Schedules `paint` at most once per frame, however often it is requested.
+// -> request(now): calls `paint(false)` in the next frame. With `now` it calls `paint(true)` at once if this frame has not been
+// painted yet, so that a pointer event is answered without waiting for a frame. request.stop(): ends it.
 export function oncePerFrame(paint) {
   let frame = 0;
   let due = false;

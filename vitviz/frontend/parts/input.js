@@ -1,43 +1,44 @@
-// From pointers and keys to cells and choices: mouse, pen, finger and keyboard alike.
+// Translates pointer and keyboard events into cells of a grid and commands, for mouse, pen, touch and keys.
 
 import { cellsBetween } from "../core/state.js";
 
-const TAP_TOLERANCE = 10; // CSS pixels a finger may slip and still mean a tap
+const TAP_TOLERANCE = 10; // CSS pixels that a finger may move during a tap
 const TAP_MS = 600;
-const AFTER_CLICK_MS = 50; // from the end of a touch, by when its click has come
-const SECOND_DIGIT_MS = 700; // two digits typed within this time name one head: 1 and 1 is head 11
+const AFTER_CLICK_MS = 50; // time from the end of a touch until its click event has been fired
+const SECOND_DIGIT_MS = 700; // two digits typed within this time are one head number: 1 and 1 select head 11
 
-const SHARED = "vitviz-shared-cursor"; // an event of the window
+const SHARED = "vitviz-shared-cursor"; // name of an event that is dispatched on the window
 
-// Milliseconds after which a choice by key is reported: a key that is held down asks once.
+// Delay in milliseconds before a selection by keyboard is reported, so that a key that is held down causes one report.
 export const HELD_KEY_MS = 200;
 
-// The arrow keys as [rows, columns] to go.
+// The steps of the arrow keys: [rows, columns].
 export const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
-// The point [row, col] under a pointer event in fractions of cells; outside the canvas it goes on beyond the grid.
+// -> the point [row, col] under a pointer event, in fractions of cells; outside the canvas it is outside the grid
 export function pointUnder(event, canvas, [rows, cols]) {
   const box = canvas.getBoundingClientRect();
   return [((event.clientY - box.top) / box.height) * rows, ((event.clientX - box.left) / box.width) * cols];
 }
 
-// The cell [row, col] under a pointer event; null outside the canvas.
+// -> the cell [row, col] under a pointer event; null outside the canvas
 export function cellUnder(event, canvas, [rows, cols]) {
   const [row, col] = pointUnder(event, canvas, [rows, cols]).map(Math.floor);
   return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
 }
 
-// hover(event): the pointer is over the canvas, or a finger drags over it. leave(): mouse or pen went away; what a finger pointed at
-// stays when it is lifted (`leaveElsewhere`). tap(event): click or tap, where no button around the canvas answers clicks. The canvas
-// has `touch-action: pan-y pinch-zoom`, so a finger that moves up or down still scrolls the page, and two of them zoom it.
+// Listens for pointer events on a canvas. hover(event): the pointer is over the canvas, or a finger is dragged over it. leave(): a
+// mouse or pen has left; after a touch, `leaveElsewhere` is used instead, so that the marked patch stays when the finger is lifted.
+// tap(event): a click or tap; omitted if a button around the canvas handles clicks. The canvas has `touch-action: pan-y
+// pinch-zoom`, so that the page can still be scrolled and zoomed by touch.
 export function watchPointer(canvas, { hover, leave, tap }) {
   let down = null;
   canvas.addEventListener("pointerdown", (event) => {
     down = event.isPrimary && event.button === 0 ? event : null;
     if (down && event.pointerType !== "mouse") hover(event);
   });
-  // A raw update comes at once and `pointermove` with the next frame, by which the answer can be under way. Not every browser has
-  // raw updates, and none on a page without a secure origin, so both have a listener.
+  // `pointerrawupdate` is fired at once, `pointermove` only with the next frame, so the raw event lets painting start earlier. It
+  // is missing in some browsers and in all insecure contexts, so both events have a listener.
   for (const moved of ["pointerrawupdate", "pointermove"]) {
     canvas.addEventListener(moved, (event) => {
       if (event.isPrimary) hover(event);
@@ -58,8 +59,8 @@ export function watchPointer(canvas, { hover, leave, tap }) {
   });
 }
 
-// What a finger pointed at is left when it has touched something else: after the click, because words that are left take another
-// height, and what is below them would move under the finger. -> stop()
+// Calls `leave` after a touch outside `node`. It waits for the click event of that touch: texts that change their height would
+// otherwise move the clicked element away from under the finger. -> stop()
 export function leaveElsewhere(node, leave) {
   let leaving = 0;
   const elsewhere = (event) => {
@@ -73,8 +74,8 @@ export function leaveElsewhere(node, leave) {
   };
 }
 
-// Sends what waits as soon as something else is pressed or reached: what a button does must come after what was painted before.
-// -> stop()
+// Sends waiting reports as soon as something outside `node` is pressed or focused, so that Python receives them before the action
+// of that control. -> stop()
 export function flushOnLeaving(node, reports) {
   const elsewhere = (event) => {
     if (!event.composedPath().includes(node)) reports.flush();
@@ -85,23 +86,24 @@ export function flushOnLeaving(node, reports) {
   return () => window.removeEventListener("pointerdown", elsewhere, true);
 }
 
-// Ties a mask to a canvas: drawn with a mouse or a pen, with a finger where `fingers()` says so and tapped with it otherwise (it must
-// stay free to scroll), and by keyboard at the cursor. at(event) -> the point [row, col] in fractions of cells, which may lie
-// outside, or null; cursor() -> the cell [row, col] of the keyboard or null; grid() -> [rows, cols], null where nothing is painted.
+// Lets the visitor paint a mask on a canvas: with strokes of a mouse or pen; by touch with strokes if `fingers()` is true, else
+// with taps, so that the page can be scrolled; with the keyboard at the cursor. at(event) -> the point [row, col] in fractions of
+// cells, possibly outside the grid, or null. cursor() -> the cell [row, col] of the keyboard cursor, or null. grid() -> [rows,
+// cols], or null if painting is disabled.
 export function watchBrush(canvas, mask, { at, cursor, grid, fingers = () => false, ended = () => {} }) {
-  let last = null; // the point up to which the stroke has come
+  let last = null; // last point of the stroke
   let pointer = null;
   let tapping = false;
   const inside = (point, [rows, cols]) => point && point[0] >= 0 && point[1] >= 0 && point[0] < rows && point[1] < cols;
   const index = ([row, col]) => Math.floor(row) * grid()[1] + Math.floor(col);
   canvas.addEventListener("pointerdown", (event) => {
     tapping = event.pointerType === "touch" && !fingers();
-    if (mask.stroke !== null && !event.isPrimary) return stop(true); // a second finger: they zoom
+    if (mask.stroke !== null && !event.isPrimary) return stop(true); // a second finger: the gesture is a pinch zoom
     const point = grid() && !tapping && event.isPrimary && event.button === 0 ? at(event) : null;
     if (!grid() || !inside(point, grid())) return;
     last = point;
     pointer = event.pointerId;
-    canvas.setPointerCapture(pointer); // a stroke goes on outside, and comes back
+    canvas.setPointerCapture(pointer); // events continue while the pointer is outside the canvas
     mask.begin(index(point));
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -139,14 +141,14 @@ export function watchBrush(canvas, mask, { at, cursor, grid, fingers = () => fal
   });
 }
 
-// What a key press asks of the microscope. It only reads; the view decides what to do about it.
+// Reads the keyboard commands of the microscope. It changes no state of the view, which carries the commands out.
 export class Keys {
   constructor() {
     this.digits = "";
     this.typedAt = -Infinity;
   }
 
-  // -> { act, ... } or null. `inControl` says that the focus is in a slider or a list, which keep their own keys.
+  // -> the command { act, ... }, or null. inControl: whether the focus is in a slider or a list, which handle some keys themselves
   read(event, numHeads, inControl) {
     if (event.ctrlKey || event.metaKey || event.altKey) return null;
     if (event.key === "Escape") return { act: "release" };
@@ -171,10 +173,10 @@ export class Keys {
   }
 }
 
-// Pictures of one group share a cursor: what is pointed at in one of them is marked in all. Places travel as shares of height and
-// width, so that grids may differ.
+// Synchronises the cursor between pictures of a group: the patch under the pointer in one picture is marked in all. Positions are
+// sent as fractions of height and width, because grids may differ.
 export class SharedCursor {
-  // changed(message): called with what another member of the group sent.
+  // changed(message): called with a message of another member of the group.
   constructor(changed) {
     this.group = "";
     this.listen = ({ detail }) => {

@@ -1,22 +1,22 @@
-// What every view is: it asks for payloads and has them together, reports what is chosen by number, says what it shows, paints at most
-// once a frame, and ends all of it at once.
+// Base class of the views that Python updates: it loads payloads, reports choices with their numbers, announces what is shown to
+// screen readers, paints at most once per frame, and stops all of this in `destroy`.
 
 import { Reports } from "../core/state.js";
 import { Words } from "../core/words.js";
 import { Loader, sourceOf } from "../data/source.js";
 import { element, oncePerFrame, setAttribute, setText, watchSize } from "./dom.js";
 
-const SPOKEN_MS = 400; // after the last change, so that a held key is spoken once
-const LABELLED_MS = 120; // after the last movement
+const SPOKEN_MS = 400; // delay after the last change, so that a key that is held down causes one announcement
+const LABELLED_MS = 120; // delay after the last movement of the pointer
 
-// A view of its own has `update(data)` for what Python sends, `onLoaded(request, payloads)` for what has arrived, and `draw(now)`.
+// Subclasses implement `update(data)` for data from Python, `onLoaded(request, payloads)` for loaded payloads, and `draw(now)`.
 export class View {
   constructor(host) {
     this.host = host;
     this.words = new Words(host.words);
-    this.given = null; // what Python sent last
-    this.shown = null; // what is on the screen, all of one request; null before and after failures
-    this.width = this.windowHeight = 0; // CSS pixels there are
+    this.given = null; // the last data from Python
+    this.shown = null; // what is on the screen, all of one request; null before the first payloads and after failures
+    this.width = this.windowHeight = 0; // available CSS pixels
     this.controller = new AbortController();
     this.loader = new Loader(sourceOf(host), {
       arrived: (request, payloads) => this.onLoaded(request, payloads),
@@ -29,14 +29,14 @@ export class View {
     this.redraw = oncePerFrame((now) => this.draw(now));
   }
 
-  // Puts it on the page. watched: the node whose width it has.
+  // Appends the view's root to `parent`. watched: the node whose width is observed.
   show(parent, root, watched = root) {
     this.root = root;
     parent.append(root);
     this.onDestroy(watchSize(watched, (size) => this.resize(size)));
   }
 
-  // Calls `stop` when the view goes.
+  // Calls `stop` when the view is destroyed.
   onDestroy(stop) {
     this.controller.signal.addEventListener("abort", () => stop());
   }
@@ -46,14 +46,14 @@ export class View {
     this.redraw();
   }
 
-  // The loader has another state.
+  // Shows the new state of the loader.
   showStatus() {
     if (this.loader.state === "failed") this.shown = null;
     this.status.show(this.root, this.loader);
     this.redraw();
   }
 
-  // What stands where a reading will: that it is loading; where that failed, the status says so, and the line is empty.
+  // The text in place of a readout: "loading", or an empty line after a failure, which the status reports.
   get placeholder() {
     return this.loader.state === "failed" ? "\u00a0" : this.words.format("loading");
   }
@@ -69,11 +69,11 @@ export class View {
   }
 }
 
-// What a reader of the screen is told: the last thing in a live region, when nothing more has come, and what canvases show.
+// Texts for screen readers: a live region, which is updated after a pause in the changes, and the labels of canvases.
 export class Announcer {
   constructor() {
     this.node = element("p", { class: "unseen", "aria-live": "polite" });
-    this.labels = new Map(); // canvas -> its text alternative, until that is written
+    this.labels = new Map(); // canvas -> its new text alternative, until it is written
   }
 
   announce(text) {
@@ -81,8 +81,8 @@ export class Announcer {
     this.speaking = setTimeout(() => setText(this.node, text), SPOKEN_MS);
   }
 
-  // The text alternative of a canvas. One that changed with every movement of the pointer would be read out each time where the
-  // canvas has the focus, so only the first is written at once.
+  // Sets the text alternative of a canvas. The first is written at once, later ones after a pause: if the canvas has the focus, a
+  // screen reader would otherwise read one for every movement of the pointer.
   label(canvas, text) {
     if (!canvas.hasAttribute("aria-label")) return setAttribute(canvas, "aria-label", text);
     this.labels.set(canvas, text);
@@ -99,9 +99,9 @@ export class Announcer {
   }
 }
 
-// That something is loading, or what could not be fetched and how to ask once more.
+// The loading state, and the message and button after a failed request.
 export class Status {
-  // retry(): tries once more; done by itself, too, when the network is back.
+  // retry(): repeats the request; also called when the browser is online again.
   constructor(words, retry) {
     Object.assign(this, { words, retry });
     this.text = "";
@@ -109,7 +109,7 @@ export class Status {
     window.addEventListener("online", retry);
   }
 
-  // loader: a Loader. blanks: for the name of what is missing.
+  // loader: a Loader. blanks: for the sentence that names the missing payload.
   show(root, { state, error, missing }, blanks = {}) {
     setAttribute(root, "aria-busy", state === "loading");
     setAttribute(root, "data-state", state);
@@ -124,7 +124,7 @@ export class Status {
   #sentence({ reason, detail }, missing, blanks) {
     const { words } = this;
     const key = `missing_${missing}`;
-    const what = words.format(key in words.sentences ? key : "missing_part", blanks); // of what has a name of its own
+    const what = words.format(key in words.sentences ? key : "missing_part", blanks); // only some payloads have a name of their own
     return words.format("failed", { what, reason: words.format(`reason_${reason}`, { status: detail }) });
   }
 

@@ -1,13 +1,13 @@
-// Canvases: their size on the page and in pixels of the screen, what is kept between paintings, and the marks over a picture: frames
-// around patches, lines between them, hidden cells, and links.
+// Canvas helpers: sizes in CSS pixels and screen pixels, partial repainting, and drawing of frames, lines, hidden patches
+// and links over a picture.
 
 import { pixelRatio } from "../parts/dom.js";
 
-const AROUND = 6; // CSS pixels that a mark may reach beyond its box
-const FINEST_GRID = 5; // CSS pixels
+const AROUND = 6; // CSS pixels by which a mark may extend beyond its box
+const FINEST_GRID = 5; // CSS pixels of a cell; grids of smaller cells are not drawn
 
-// Gives a canvas a size on the page and as many pixels as the screen has for it. -> whether that changed anything. The size on the
-// page is compared too: at another zoom the same pixels may stand for another size.
+// Sets the size of a canvas in CSS pixels, and its number of pixels by the device pixel ratio. Both sizes are compared, because at
+// another zoom the same number of pixels may belong to another size. -> whether anything changed
 export function sizeCanvas(canvas, width, height) {
   const ratio = pixelRatio();
   const [pixelWidth, pixelHeight] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
@@ -23,13 +23,13 @@ export function sizeCanvas(canvas, width, height) {
   return true;
 }
 
-// Canvas pixels in one CSS pixel, from what sizeCanvas set: asking the page for its layout in the middle of a frame that writes
-// to it would make the browser lay it out again each time.
+// -> canvas pixels per CSS pixel. They are computed from the size that sizeCanvas has set, because reading the element's size while
+// a frame changes the page would force a layout each time.
 export function unitOf(canvas) {
   return canvas.width / (parseFloat(canvas.style.width) || canvas.width);
 }
 
-// The cleared canvas at that size. -> its context, in CSS pixels.
+// Sizes and clears the canvas. -> its context, in CSS pixels
 export function clearedContext(canvas, width, height) {
   sizeCanvas(canvas, width, height);
   const context = canvas.getContext("2d");
@@ -39,7 +39,7 @@ export function clearedContext(canvas, width, height) {
   return context;
 }
 
-// `base` as a cleared canvas of as many pixels as `canvas`, for what lies under its marks. -> its context, in CSS pixels
+// Gives `base`, a canvas for what is drawn below marks, as many pixels as `canvas`, and clears it. -> its context, in CSS pixels
 export function contextUnder(base, canvas) {
   [base.width, base.height] = [canvas.width, canvas.height];
   const [context, unit] = [base.getContext("2d"), unitOf(canvas)];
@@ -51,7 +51,8 @@ export function clearCanvas(canvas) {
   canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 }
 
-// The cleared box of a canvas that shows several things. -> its context, in CSS pixels from the box's corner; `restore` it afterwards.
+// Clears one box of a canvas and clips to it. -> the context, in CSS pixels from the corner of the box;
+// the caller must `restore` it
 export function clippedContext(canvas, [x, y], width, height) {
   const context = canvas.getContext("2d");
   const unit = unitOf(canvas);
@@ -64,15 +65,15 @@ export function clippedContext(canvas, [x, y], width, height) {
   return context;
 }
 
-// Marks over what is kept of a canvas: a move paints only where marks came or went.
+// Marks over a picture. Only the areas in which a mark was added or removed are painted again.
 export class Marks {
-  // under(context): paints all that lies under the marks, in canvas pixels; called where only a part is to be painted, too.
+  // under(context): paints the picture below the marks, in canvas pixels; it may be clipped to a part.
   constructor(canvas, under) {
     Object.assign(this, { canvas, under, shown: new Map() });
   }
 
-  // marks: Map of a key for what a mark looks like and where, to { box: [x, y, width, height], draw(context) }, in CSS
-  // pixels and in the order of painting. all: whether what lies under them is another, or the canvas has another size.
+  // marks: Map from a key, which describes appearance and position of a mark, to { box: [x, y, width, height], draw(context) }, in
+  // CSS pixels and in drawing order. all: whether the picture or the size of the canvas has changed.
   paint(marks, all) {
     const { canvas } = this;
     const context = canvas.getContext("2d");
@@ -109,12 +110,12 @@ function meet([x, y, width, height], [left, top, across, down]) {
   return x < left + across && left < x + width && y < top + down && top < y + height;
 }
 
-// The box of one patch in a canvas of that size: [x, y, width, height].
+// -> the box of a patch on a canvas of that size: [x, y, width, height]
 export function boxOf([rows, cols], [row, col], { width, height }) {
   return [(col * width) / cols, (row * height) / rows, width / cols, height / rows];
 }
 
-// Two strokes, dark outside and light inside, so that the frame can be seen on every colour and every photograph.
+// A frame of two strokes, dark outside and light inside, so that it is visible on every colour.
 export function drawFrame(context, box, colour, thickness) {
   const [x, y, width, height] = box;
   context.setLineDash([]);
@@ -126,7 +127,7 @@ export function drawFrame(context, box, colour, thickness) {
   context.strokeRect(x, y, width, height);
 }
 
-// A word beside a marked patch: the box that it takes, on the side where there is space, and its drawing.
+// -> the box of a label beside a marked patch, on the side that has space
 export function tagBox(text, [x, y, width, height], whole) {
   const wide = 7 * text.length + 6;
   return [x + width + wide + 2 < whole ? x + width + 3 : x - wide - 3, y + height / 2 - 8, wide, 16];
@@ -142,8 +143,8 @@ export function drawTag(context, text, [x, y, width, height], font) {
   context.fillText(text, x + width / 2, y + height / 2);
 }
 
-// Lines between corners of cells, [row, col, row, col] each: pale and thin, or in `colour` where one is given, and never so
-// thick that they cover a cell.
+// Lines between corners of cells, each [row, col, row, col]: thin and white, or in `colour`. The width is limited so
+// that they never cover a cell.
 export function drawSegments(context, segments, [rows, cols], { width, height }, colour) {
   const thick = colour ? Math.max(1, Math.min(3, Math.min(width / cols, height / rows) / 5)) : 1;
   context.setLineDash([]);
@@ -159,7 +160,7 @@ export function drawSegments(context, segments, [rows, cols], { width, height },
   }
 }
 
-// unit: canvas pixels in one CSS pixel. The finer the grid, the fainter: lines must not hide what they divide.
+// The patch grid. unit: canvas pixels per CSS pixel. Lines of finer grids are fainter, so that they do not hide the picture.
 export function drawGrid(context, [rows, cols], unit) {
   const { width, height } = context.canvas;
   const cell = width / cols / unit;
@@ -180,7 +181,7 @@ export function drawGrid(context, [rows, cols], unit) {
   context.stroke();
 }
 
-// The page's colour over the whole picture.
+// Covers the whole picture with the page's background colour at that opacity.
 export function drawDimming(context, colour, opacity, width, height) {
   context.fillStyle = colour;
   context.globalAlpha = opacity;
@@ -188,15 +189,15 @@ export function drawDimming(context, colour, opacity, width, height) {
   context.globalAlpha = 1;
 }
 
-// The cuts between patches, `line` wide.
+// Lines of that width along the borders of patches.
 export function drawCuts(context, [rows, cols], width, height, line, colour) {
   context.fillStyle = colour;
   for (let row = 1; row < rows; row++) context.fillRect(0, (row * height) / rows - line / 2, width, line);
   for (let col = 1; col < cols; col++) context.fillRect((col * width) / cols - line / 2, 0, line, height);
 }
 
-// A patch that is hidden, as the model gets it: the same place of `hidden`, the picture with every patch hidden. A hairline separates
-// that it is no part of the photograph.
+// A hidden patch as the model receives it: the same place in `hidden`, the picture with every patch hidden. A thin outline shows
+// that it does not belong to the photograph.
 export function drawHiddenPatch(context, hidden, from, [x, y, width, height]) {
   context.drawImage(hidden, ...from, x, y, width, height);
   context.setLineDash([]);
@@ -205,7 +206,7 @@ export function drawHiddenPatch(context, hidden, from, [x, y, width, height]) {
   context.strokeRect(x + 1, y + 1, width - 2, height - 2);
 }
 
-// A cell that is painted: darkened, and struck through, so that it can be recognised without colour.
+// A painted cell: darkened and crossed out, so that it is recognisable without colour.
 export function drawStruckCell(context, [x, y, width, height], colour) {
   context.fillStyle = "rgba(20, 20, 20, 0.6)";
   context.fillRect(x, y, width, height);
@@ -221,7 +222,7 @@ export function drawStruckCell(context, [x, y, width, height], colour) {
   }
 }
 
-// A straight line from one point [x, y] to another, with a dark edge, so that it can be seen on every colour.
+// A straight line between points [x, y], with a dark edge so that it is visible on every colour.
 export function drawLine(context, from, to, colour, thickness) {
   for (const [ink, wide] of [["rgba(0, 0, 0, 0.6)", thickness + 2], [colour, thickness]]) {
     context.strokeStyle = ink;
@@ -233,12 +234,13 @@ export function drawLine(context, from, to, colour, thickness) {
   }
 }
 
-// A link is an arc that points the way the attention goes: from the query to the key. from, to: points of queries and keys in canvas pixels; strength 0..1 gives the width.
+// A link: an arc with an arrowhead from the query to the key. from, to: their points in canvas pixels.
+// strength 0..1 sets the width.
 export function drawLink(context, from, to, strength, unit) {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   const length = Math.hypot(dx, dy);
   if (length < 1) return drawLoop(context, from, strength, unit);
-  // The bow stands at a right angle to the straight line; a fifth of its length separates crossing links.
+  // The control point of the curve is a fifth of the length away from the straight line, which separates links that would coincide.
   const bend = [(from[0] + to[0]) / 2 - dy * 0.2, (from[1] + to[1]) / 2 + dx * 0.2];
   const tip = Math.atan2(to[1] - bend[1], to[0] - bend[0]);
   const head = unit * (4 + 4 * strength);

@@ -1,6 +1,6 @@
-// Heat maps on a canvas: one pixel a patch, scaled up without smoothing, so that a patch stays a square of one colour; the grey
-// photograph under them; and the colour bar: colours are shown with their numbers, and values beyond the scale
-// are counted.
+// Heat maps and their colour bars. A map is a canvas of one pixel per patch that is scaled up without smoothing, so that each
+// patch is a square of one colour; the photograph below it is grey. The colour bar shows the values at its ends and the
+// number of values beyond them.
 
 import { colourOf, coloursOf, countBeyond, isFlat, number, shader } from "../core/scale.js";
 import { element, setText } from "../parts/dom.js";
@@ -9,7 +9,7 @@ import { sizeCanvas } from "./canvas.js";
 const BAR_HEIGHT = 12; // CSS pixels
 const GROUPED = new Intl.NumberFormat("en-GB");
 
-// A small canvas of one map, kept between frames because making one is slower than filling it.
+// A small canvas with one map, kept between frames because creating a canvas is slower than filling it.
 export class MapPainter {
   constructor() {
     this.canvas = document.createElement("canvas");
@@ -37,8 +37,8 @@ export class MapPainter {
   }
 }
 
-// A photograph without its colours, under a map that has some: its luminance, as the filter grayscale(1) has it, which Safari does
-// not know on a canvas. -> a canvas of the picture's own size
+// The photograph in grey, for display below a coloured map. It computes the filter grayscale(1), which Safari does not support on a
+// canvas. -> a canvas of the picture's size
 export function greyOf(picture) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [picture.width, picture.height];
@@ -50,7 +50,7 @@ export function greyOf(picture) {
   return canvas;
 }
 
-// Bytes of red, green, blue and opacity, changed in place (https://www.w3.org/TR/filter-effects-1/#grayscaleEquivalent).
+// Converts bytes of red, green, blue and opacity to grey in place (https://www.w3.org/TR/filter-effects-1/#grayscaleEquivalent).
 export function toGrey(bytes) {
   for (let i = 0; i < bytes.length; i += 4) {
     const grey = Math.round(0.2126 * bytes[i] + 0.7152 * bytes[i + 1] + 0.0722 * bytes[i + 2]);
@@ -74,7 +74,7 @@ export class ColourBar {
     if (sizeCanvas(this.canvas, width, BAR_HEIGHT)) this.signed = null;
   }
 
-  // head: the one whose scale is shown where each has its own.
+  // head: the head whose scale is shown if every head has its own.
   draw(maps, view, head, sumToOne) {
     const extent = maps.extent(head);
     if (this.signed !== extent.signed) {
@@ -92,7 +92,7 @@ export class ColourBar {
     const label = (key, blanks) => this.words.format(key, blanks);
     const { low, high } = extent;
     const flat = isFlat(extent);
-    this.colours.hidden = flat; // a single colour for a single value
+    this.colours.hidden = flat; // one value has one colour, which needs no bar
     setText(this.ends[0], flat ? "" : number(low));
     setText(this.ends[1], flat ? "" : number((low + high) / 2));
     setText(this.ends[2], flat ? "" : `${beyond ? "≥ " : ""}${number(high)}`);
@@ -106,10 +106,10 @@ export class ColourBar {
     setText(this.caption, `${quantity}: ${whose}, ${kind}${clipped}.`);
   }
 
-  // The weight that every key would have if attention were uniform.
+  // Marks the weight that every key has if attention is uniform.
   #markEven(maps, view, { low, high }, sumToOne) {
     const uniform = 1 / maps.count;
-    const place = (uniform - low) / (high - low); // not a number where the scale is flat
+    const place = (uniform - low) / (high - low); // NaN or infinite on a flat scale
     const meant = sumToOne && view.direction === "at" && view.measure === "weight" && place >= 0 && place <= 1;
     this.uniform.hidden = !meant;
     if (!meant) return;
@@ -118,8 +118,8 @@ export class ColourBar {
   }
 }
 
-// The colour bar of a scale whose numbers come from Python, under a picture or a board.
-// heat: { signed, flat, ticks: [[place, text]], caption } or null.
+// The colour bar below a picture or board, with numbers from Python. heat: { signed, flat, ticks: [[place,
+// text]], caption } or null.
 export function paintScale(box, heat) {
   box.replaceChildren();
   box.hidden = !heat;
@@ -136,7 +136,7 @@ export function paintScale(box, heat) {
   box.append(...parts, element("div", { class: "caption", text: heat.caption }));
 }
 
-// The colours of a scale from its low end (left) to its high end.
+// Paints the colours of a scale from the low end (left) to the high end.
 function drawScale(context, signed) {
   const { width, height } = context.canvas;
   for (let i = 0; i < 256; i++) {

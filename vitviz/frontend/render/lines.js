@@ -1,4 +1,5 @@
-// Curves over steps as SVG: a line for each network, distinguished by its dash and by its name beside its end, and a mark at the chosen step.
+// An SVG line chart over steps with one line per network. Lines differ in their dashes and have their names at their ends;
+// the selected step is marked.
 
 import { svgElement } from "../parts/dom.js";
 
@@ -7,8 +8,8 @@ const RIGHT = 42; // for the names of the lines
 const TOP = 28; // for the name of the vertical axis
 const BOTTOM = 42; // for the numbers and the name of the horizontal axis
 const DASHES = ["", "6 4"];
-const [NAME, MIDDLE] = [15, 4]; // between the names of two lines, at least; from the middle of a name down to its baseline
-const BESIDE = 10; // from a line's end to its name, past the mark that may be there
+const [NAME, MIDDLE] = [15, 4]; // least distance between two names; from the middle of a name down to its baseline
+const BESIDE = 10; // from the end of a line to its name, past the mark of a selected last step
 
 export class LineChart {
   constructor() {
@@ -28,7 +29,7 @@ export class LineChart {
     this.draw();
   }
 
-  // The step whose place is nearest to a pointer; null before there are any.
+  // -> the step nearest to a pointer event; null without data
   nearest(event) {
     if (!this.data || !this.width) return null;
     const x = event.clientX - this.node.getBoundingClientRect().left;
@@ -80,7 +81,7 @@ export class LineChart {
     this.marked = null;
   }
 
-  // The chosen step: a line through all curves, and a dot on each.
+  // Marks the selected step by a vertical line and a dot on each curve.
   mark(step) {
     if (!this.marks || this.marked === step) return;
     this.marked = step;
@@ -94,8 +95,8 @@ export class LineChart {
   }
 }
 
-// Baselines of the names beside the ends of lines at these heights: on their level, as far as they are NAME apart, and between `top`
-// and `base`.
+// -> baselines of the names beside lines that end at these heights: at the height of the end, but at least NAME apart
+// and between `top` and `base`
 export function namePlaces(ends, top, base) {
   const order = ends.map((_, i) => i).sort((one, other) => ends[one] - ends[other]);
   const crowded = order.length > 1 ? Math.max(0, NAME - (ends[order[1]] - ends[order[0]])) : 0;

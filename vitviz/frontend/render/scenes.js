@@ -1,4 +1,5 @@
-// Scenes of items (core/by_hand.js) on a canvas: the painting of each kind, and the way from one scene to the next.
+// Draws the scenes of core/by_hand.js on a canvas: one function for each kind of item, and the animation
+// from one scene to the next.
 
 import { eased } from "../core/timeline.js";
 import { boxOf } from "./canvas.js";
@@ -8,14 +9,14 @@ const PAINT = { text, bars, bar, ticks, grid, patch, matrix };
 
 const between = (one, two, t) => one.map((value, i) => value + (two[i] - value) * t);
 
-// The items on the canvas, each moving to its box.
+// The items on the canvas, which move to the boxes of the current scene.
 export class SceneCanvas {
   constructor() {
-    this.items = []; // { item, start, box, alpha, fade }: start and fade where it began, box and alpha where it is
+    this.items = []; // { item, start, box, alpha, fade }: box and opacity now, and at the start (start, fade)
     this.leaving = [];
   }
 
-  // place(cell) -> the box of a patch of the photograph. moving: whether items come from where they were.
+  // place(cell) -> the box of a patch of the photograph. moving: whether the change is animated.
   show(scene, place, moving) {
     const before = new Map(this.items.map((each) => [each.item.id, each]));
     const kept = new Set();
@@ -30,7 +31,7 @@ export class SceneCanvas {
     this.leaving = moving ? [...before.values()].filter(({ item }) => !kept.has(item.id)).map((each) => ({ ...each, fade: each.alpha })) : [];
   }
 
-  // t: 0 at the beginning of the way, 1 at its end.
+  // t: progress of the animation, 0 to 1.
   advance(t) {
     const moved = eased(t);
     for (const each of this.items) {
@@ -52,7 +53,7 @@ export class SceneCanvas {
     }
   }
 
-  // The item with numbers at a point, and which of its numbers: { item, index }; null where there is none.
+  // -> the number at a point: { item, index }, or null
   at(x, y) {
     for (const { item, box } of this.items) {
       const [left, top, width, height] = box;
@@ -74,7 +75,7 @@ function text(context, item, [x, y, width, height], style) {
   context.fillText(shown, item.align === "right" ? x + width : x, y + height / 2);
 }
 
-// The text, or as much of its beginning as fits.
+// -> the text, shortened to fit the width
 function fitting(context, whole, width) {
   if (context.measureText(whole).width <= width) return whole;
   let count = whole.length;
@@ -108,7 +109,7 @@ function bar(context, { value, high, chosen }, [x, y, width, height], style) {
   context.fillRect(x, y, Math.max((value / (high || 1)) * width, 0.5), height);
 }
 
-// One number among all between the lowest and the highest, each of which is a hairline.
+// Marks a number on a line from the smallest to the largest of all; the other numbers are thin ticks.
 function ticks(context, { all, value, chosen }, [x, y, width, height], style) {
   const [low, high] = [Math.min(...all), Math.max(...all)];
   const place = (number) => x + ((number - low) / (high - low || 1)) * width;
@@ -118,7 +119,7 @@ function ticks(context, { all, value, chosen }, [x, y, width, height], style) {
   context.fillRect(place(value) - 2, y, 4, height);
 }
 
-let painter = null; // made when it is first asked for: outside a browser there is no canvas
+let painter = null; // created at the first use, because Node has no canvas
 
 function grid(context, { values, rows, cols, most, corner }, [x, y, width, height], style) {
   painter ??= new MapPainter();
@@ -135,7 +136,7 @@ function patch(context, item, box, { picture, grid: cut, cell, ink }) {
   outline(context, [x, y, width / item.cells[1], height / item.cells[0]], ink);
 }
 
-// The outline of a cell that is too small for a frame around it.
+// A thin outline, for cells that are too small for a frame.
 function outline(context, [x, y, width, height], colour) {
   context.lineWidth = 1;
   for (const [style, grow] of [["#fff", 0.5], [colour, 1.5]]) {
@@ -158,7 +159,7 @@ function matrix(context, item, [x, y, width, height], { matrix: shown, accent, e
   if (rows === cols) arrow(context, ink, [x + (col + 0.5) * across, y - 2], [0, -1]);
 }
 
-// Points at a place, from the side that `out` says.
+// An arrowhead with its tip at a point. [right, down]: the side of the point on which the arrowhead lies.
 function arrow(context, colour, [x, y], [right, down]) {
   context.fillStyle = colour;
   context.beginPath();
