@@ -169,8 +169,8 @@ export const PANELS = { TITLE: 22, BAR: 34, CLOSE: 4, APART: 48, STACKED: 560, O
 
 const NEARLY = 0.85; // of the height of the other arrangement
 
-// mode "alike": photographs in a row, each with a colour bar below. "painted": each photograph beside or above the picture that
-// Python painted of its patches, whichever arrangement is larger. ratios: width / height of each panel.
+// mode "alike": photographs in a row, each with a colour bar below. "painted": each photograph beside or above the picture computed
+// in Python from its patches, whichever arrangement is larger. ratios: width / height of each panel.
 // -> { boxes: [{ left, top, width, height }], height }, boxes in the order of the panels
 export function panelsFor(mode, ratios, width, windowHeight) {
   const { TITLE, BAR, CLOSE, APART, STACKED, OTHERS, LEAST } = PANELS;

@@ -1,4 +1,4 @@
-// The board: one small map for each head of each layer. Point for the numbers, click to enlarge.
+// The board: a small map for each head of each layer. The pointer shows a map's numbers, a click enlarges the map.
 
 import { BOARD, boardSize, cellAt, headAt, mapBox, neighbour, pointAt } from "../core/layout.js";
 import { number } from "../core/scale.js";
@@ -10,7 +10,7 @@ import { View } from "../parts/view.js";
 import { clearCanvas, drawFrame, Marks, contextUnder, sizeCanvas, drawStruckCell } from "../render/canvas.js";
 import { MapPainter, paintScale } from "../render/heat.js";
 
-// CSS pixels: of the window's height that `tallest` is meant for, and of a board however low it is.
+// CSS pixels: the window height for which Python's `tallest` was chosen, and the least height of a board.
 const [MEANT_FOR, LEAST_HEIGHT] = [768, 240];
 
 export const mount = (node, host) => new Board(node, host);
@@ -18,12 +18,12 @@ export const mount = (node, host) => new Board(node, host);
 class Board extends View {
   constructor(parent, host) {
     super(host);
-    // shown: { data, payload, maps, shape }
+    // shown: { data, payload, maps, shape }, all of one request
     this.hover = null; // [layer, head]
     this.phone = window.matchMedia("(max-width: 600px)");
     this.canvas = element("canvas", { class: "main", tabindex: 0, role: "application" });
-    this.base = element("canvas"); // all that lies under the marks; kept while it is the same
-    this.painted = ""; // what is on it
+    this.base = element("canvas"); // the picture below the marks, kept until it changes
+    this.painted = ""; // describes what `base` shows
     this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
     this.scroller = element("div", { class: "scroller" }, this.canvas);
     this.scale = element("div", { class: "scale" });
@@ -58,7 +58,7 @@ class Board extends View {
     const before = this.given;
     this.given = data;
     if (before && String(before.shape) !== String(data.shape)) {
-      this.reports.drop(); // it was about heads that are no longer there
+      this.reports.drop(); // it refers to heads that no longer exist
       this.mask.clear();
     }
     if (this.reports.acknowledgedBy(data.received)) this.chosen = data.chosen;
@@ -67,7 +67,7 @@ class Board extends View {
     this.loader.load({ urls: { numbers: data.url }, data });
   }
 
-  // All that a question needs is here: data, values and maps change together.
+  // Everything for a request is loaded: data, values and maps change together.
   onLoaded({ data }, { numbers: payload }) {
     const same = this.shown?.payload === payload && this.shown.data.heat.signed === data.heat.signed;
     const maps = same ? this.shown.maps : paintMaps(payload, data.heat.signed);
@@ -85,7 +85,7 @@ class Board extends View {
     this.describe();
   }
 
-  // Whether the maps on the screen are as many as Python has by now: an index means the same head in both.
+  // -> whether the maps on the screen have the shape of Python's current data, so that an index is the same head in both
   sameShape() {
     return this.shown !== null && String(this.shown.shape.slice(0, 2)) === String(this.given.shape);
   }
@@ -93,18 +93,18 @@ class Board extends View {
   draw() {
     if (!this.shown || !this.width) return this.clear();
     const { data, shape } = this.shown;
-    // On a phone it takes the whole width, and one scrolls down.
+    // On a phone the board has the whole width, and the page scrolls vertically.
     const tallest = this.phone.matches ? Infinity : Math.max(LEAST_HEIGHT, data.tallest + this.windowHeight - MEANT_FOR);
-    const aside = data.wrapped ? BOARD.GAP : 0; // for a frame around the first map, so that the maps share an edge with the text
+    const aside = data.wrapped ? BOARD.GAP : 0; // for a frame around the first map; the maps align with the text
     this.size = boardSize(shape, this.width + aside, tallest, data.wrapped);
     this.scroller.style.marginLeft = `${-aside}px`;
     const left = this.size.margin - aside;
-    // Aligned with the maps, as far as they are seen.
+    // Aligns the colour bar with the visible maps.
     this.scale.style.marginLeft = `${left}px`;
     this.scale.style.setProperty("--maps", `${Math.min(this.width, this.size.width - BOARD.GAP - aside) - left}px`);
     const resized = sizeCanvas(this.canvas, this.size.width, this.size.height);
     if (this.host.memory.scrolled && !this.scrolled) this.scroller.scrollLeft = this.host.memory.scrolled;
-    this.scrolled = true; // to where it was scrolled before, once
+    this.scrolled = true; // the scroll position is restored once
     const wanted = [this.canvas.width, this.canvas.height, this.colours.ink].join();
     const all = resized || this.painted !== wanted;
     if (all) this.paintBase();
@@ -153,7 +153,7 @@ class Board extends View {
       if (!at) continue;
       const [layer, head] = at;
       const [x, y, width, height] = mapBox(this.size, layer, head ?? 0);
-      // The mean of a layer's heads: its whole row is framed.
+      // For the mean of a layer's heads, the whole row is framed.
       const across = head === null ? heads * (width + BOARD.GAP) - BOARD.GAP : width;
       const box = [x - 1, y - 1, across + 2, height + 2];
       marks.set(`frame ${at} ${colour}`, { box, draw: (context) => drawFrame(context, box, colour, thick) });
@@ -161,7 +161,7 @@ class Board extends View {
     return marks;
   }
 
-  // The place of an event on the board, in CSS pixels; null before there is a board.
+  // -> the position of an event on the board in CSS pixels, or null without a board
   placeOf(event) {
     if (!this.shown || !this.size) return null;
     const [y, x] = pointUnder(event, this.canvas, [this.size.height, this.size.width]);
@@ -196,7 +196,7 @@ class Board extends View {
     this.pick(at, HELD_KEY_MS);
   }
 
-  // A head reached by keys is scrolled to.
+  // Scrolls to a head that was selected by keyboard.
   reveal([, head]) {
     if (!this.size) return;
     const [x, , width] = mapBox(this.size, 0, head);
@@ -213,7 +213,7 @@ class Board extends View {
     this.reports.make(at, delay);
   }
 
-  // aloud: whether it is read out: after a key or a choice, not for a pointer that moves.
+  // aloud: whether it is announced, which is so after a key or a choice but not after a movement of the pointer
   describe(aloud = false) {
     const { state } = this.loader;
     const { data } = this.shown || { data: this.given };
@@ -243,13 +243,13 @@ class Board extends View {
     const [row, col] = cellAt(peak, cols);
     const most = { value: number(values[peak]), row: rowNames[row] ?? row, col: colNames[col] ?? col };
     const facts = meta.facts.map((name, i) => `${name} ${number(arrays.facts[map * meta.facts.length + i])}`);
-    const read = rows * cols > 1 ? label("most", most) : most.value; // a single number has no place
+    const read = rows * cols > 1 ? label("most", most) : most.value; // a map of one value has no patch to name
     const marked = paint && this.sameShape() ? [label(this.mask.cells.has(map) ? "marked" : "unmarked")] : [];
     return [place, read, ...facts, ...marked].join(" · ");
   }
 }
 
-// All maps on one sheet, one pixel a patch: (layers * rows, heads * cols).
+// All maps on one canvas, one pixel per patch: (layers * rows, heads * cols).
 function paintMaps({ arrays, shapes, meta }, signed) {
   const [layers, heads, rows, cols] = shapes.values;
   const sheet = element("canvas", { width: heads * cols, height: layers * rows });

@@ -1,5 +1,5 @@
-// One head by hand: the photograph stays in sight, and beside it one step at a time fills a canvas of constant size. From step to step
-// what is on the canvas moves to where it goes, so that a number can be followed.
+// One head by hand: the photograph stays visible, and beside it a canvas of constant size shows one step of the attention
+// computation at a time. From step to step, items move to their new places, so that a number can be followed.
 
 import { sceneOf } from "../core/by_hand.js";
 import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
@@ -14,12 +14,12 @@ import { SceneCanvas } from "../render/scenes.js";
 
 const MOVE_MS = 700;
 const BLEND = 0.65;
-const REPORT_AFTER_MS = 250; // several steps within this time are one report
-const FINEST_CUTS = 5; // CSS pixels of a patch
+const REPORT_AFTER_MS = 250; // steps within this time cause one report
+const FINEST_CUTS = 5; // CSS pixels of a patch; smaller patches get no grid lines
 const NARROW = 600; // CSS pixels
 const GAP = 28;
-const SCALE_HEIGHT = 58; // of the colour bar under the photograph
-const AROUND = { wide: 350, narrow: 540, presented: 225 }; // CSS pixels of the first screen that the page takes besides the canvas
+const SCALE_HEIGHT = 58; // CSS pixels of the colour bar below the photograph
+const AROUND = { wide: 350, narrow: 540, presented: 225 }; // CSS pixels of the window height that the page needs besides the canvas
 
 export const mount = (node, host) => new ByHand(node, host);
 
@@ -27,11 +27,11 @@ class ByHand extends View {
   constructor(parent, host) {
     super(host);
     this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
-    // shown: { data, picture, grey, numbers, matrix }
+    // shown: { data, picture, grey, numbers, matrix }, all of one request
     this.step = null;
     this.chosen = "";
-    this.hover = null; // a cell of the photograph
-    this.pointed = null; // { item, index } on the canvas
+    this.hover = null; // cell of the photograph under the pointer
+    this.pointed = null; // { item, index } of the number under the pointer
     this.scenes = new SceneCanvas();
     this.painters = { scores: new MapPainter(), weights: new MapPainter() };
     this.show(parent, this.build());
@@ -47,7 +47,7 @@ class ByHand extends View {
     this.photo = element("canvas", { class: "photo main", tabindex: 0, role: "application" });
     this.scale = element("div", { class: "scale" });
     this.overlay = element("canvas", { class: "scene", role: "img" });
-    this.base = element("canvas"); // what lies under the frames on the photograph
+    this.base = element("canvas"); // the photograph below its frames
     this.area = element("div", { class: "area" }, this.photo, this.scale, this.overlay);
     this.readout = element("p", { class: "readout" });
     this.chips = new Chips(label("tokens"), { choose: (name) => this.follow(name, 0) });
@@ -68,10 +68,10 @@ class ByHand extends View {
     watchPointer(this.area, { hover: (event) => this.point(event), leave: () => this.pointAt(null, null) });
     this.onDestroy(leaveElsewhere(this.area, () => this.pointAt(null, null)));
     this.root.addEventListener("keydown", (event) => this.key(event));
-    // The arrow keys go on from the moment the page is there, as long as nothing else has the focus.
+    // Arrow keys work as soon as the page is loaded, if no other element has the focus.
     const { signal } = this.controller;
     document.addEventListener("keydown", (event) => document.activeElement === document.body && this.key(event), { signal });
-    // In the presenter's view Page Up and Page Down go through the steps, too, before they go to another page.
+    // In the presenter's view, Page Up and Page Down first go through the steps and then to another page.
     document.addEventListener("vitviz-step", (event) => this.given && this.go(event.detail) && event.preventDefault(), { signal });
   }
 
@@ -84,7 +84,7 @@ class ByHand extends View {
     return [this.given.rows, this.given.cols];
   }
 
-  // What Python holds.
+  // Data from Python.
 
   update(data) {
     this.given = data;
@@ -125,13 +125,13 @@ class ByHand extends View {
     this.list.replaceChildren(...buttons);
   }
 
-  // Steps.
+  // The steps.
 
   get at() {
     return this.given.steps.findIndex(({ step }) => step === this.step);
   }
 
-  // -> whether there is a step there.
+  // -> whether that step exists
   go(by) {
     const step = this.given?.steps[this.at + by];
     if (step) this.goTo(step.step);
@@ -157,12 +157,12 @@ class ByHand extends View {
     if (by && this.go(by)) event.preventDefault();
   }
 
-  // The token that is followed.
+  // The followed token.
 
   movePatch(event) {
     const step = STEPS[event.key];
     if (!step || !this.given) return;
-    event.preventDefault(); // on the photograph the arrow keys go from patch to patch
+    event.preventDefault(); // on the photograph the arrow keys move between patches
     const from = patchNamed(this.chosen) ?? middleOf(this.grid);
     this.follow(patchName(neighbour(from, step, this.grid)), REPORT_AFTER_MS);
   }
@@ -174,13 +174,13 @@ class ByHand extends View {
     this.redraw();
   }
 
-  // The page.
+  // Layout and painting.
 
   resize({ width, windowHeight }) {
     const { rows, cols, ratio } = this.given ?? { rows: 16, cols: 16, ratio: 1 };
     const narrow = width < NARROW;
     this.root.classList.toggle("narrow", narrow);
-    const larger = Number(getComputedStyle(this.root).getPropertyValue("--vv-type")) || 1; // the presenter's view
+    const larger = Number(getComputedStyle(this.root).getPropertyValue("--vv-type")) || 1; // scale of the type in the presenter's view
     const around = larger > 1 ? AROUND.presented : narrow ? AROUND.narrow : AROUND.wide;
     const height = clampTo(windowHeight / larger - around, 280, 840);
     const widest = narrow ? 132 : Math.min(0.38 * width, (height - SCALE_HEIGHT) * ratio);
@@ -245,7 +245,7 @@ class ByHand extends View {
     const followed = patchNamed(this.chosen);
     if (followed) drawFrame(context, place(followed), colours.accent, 3);
     if (this.hover) drawFrame(context, place(this.hover), "#ffffff", 2);
-    // A pointer over the photograph changes nothing in the scene.
+    // A movement of the pointer over the photograph does not change the scene.
     const scene = [shown, shown.matrix, colours, pixelRatio(), ...this.whole];
     if (!this.advanced && scene.every((part, i) => part === this.drawn?.[i])) return;
     Object.assign(this, { advanced: false, drawn: scene });
@@ -253,7 +253,7 @@ class ByHand extends View {
     this.scenes.paint(overlay, { ...colours, picture: shown.picture, grid: this.grid, cell: meta.cell, matrix: shown.matrix });
   }
 
-  // The photograph with its map or its cuts, which stays while frames come and go.
+  // The photograph with its map or grid, kept while only frames change.
   paintBase(width, height) {
     const { shown, heat, base } = this;
     const under = [shown, heat, this.photo.width, this.photo.height];
@@ -271,7 +271,7 @@ class ByHand extends View {
     return base;
   }
 
-  // Whether the step is about keys, too.
+  // Whether the step is about keys, which are then framed in the photograph.
   get compares() {
     return this.heat !== undefined || this.step === "qkv";
   }
@@ -286,14 +286,14 @@ class ByHand extends View {
 
   pointAt(cell, pointed) {
     const still = String(cell) === String(this.hover) && pointed?.item === this.pointed?.item && pointed?.index === this.pointed?.index;
-    if (still) return; // most movements stay where they were
+    if (still) return; // most movements stay on the same cell and number
     this.hover = cell;
     this.pointed = pointed;
     this.updateTexts();
     this.redraw();
   }
 
-  // The words around the figure. aloud: whether they are read out, after a choice.
+  // The texts around the figure. aloud: whether they are announced, after a choice.
   updateTexts(aloud = false) {
     if (!this.given || this.step === null) return;
     const { steps } = this.given;
@@ -340,7 +340,7 @@ function clampTo(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }
 
-// A payload of the whole head -> its canvas, one pixel an entry, and which row and column are followed.
+// -> the matrix of the whole head as a canvas, one pixel per entry, with the followed row and column
 function matrixOf({ arrays, shapes, meta }) {
   const [rows, cols] = shapes.matrix;
   const painter = new MapPainter();

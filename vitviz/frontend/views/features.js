@@ -1,5 +1,5 @@
-// Patch features: the similarity of every patch to the one under the pointer, in this photograph and in a second one. Or
-// photographs beside what Python painted of their patches: principal components, groups.
+// Patch features: cosine similarities of all patches with the patch under the pointer, in one or two photographs; or photographs
+// beside pictures computed in Python from their patches, such as principal components and clusters.
 
 import { cellAt, gridOf, middleOf, neighbour, PANELS, panelsFor, patchName, patchNamed } from "../core/layout.js";
 import { extentWithout, number, rankOf } from "../core/scale.js";
@@ -10,24 +10,24 @@ import { View } from "../parts/view.js";
 import { boxOf, drawFrame, drawLine, clearedContext } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 
-const MAP = 0.6; // how much of the map lies over the photograph
+const MAP = 0.6; // opacity of the map over the photograph
 
 export const mount = (node, host) => new Features(node, host);
 
 class Features extends View {
   constructor(parent, host) {
     super(host);
-    // shown: { data, pictures: [{ picture, grey, vectors, painted, values }], pairs }
-    this.chosen = null; // { picture, cell } that was clicked, null where none is
+    // shown: { data, pictures: [{ picture, grey, vectors, painted, values }], pairs }, all of one request
+    this.chosen = null; // { picture, cell } that was clicked, or null
     this.pointed = null; // { picture, cell } under the pointer
-    this.resting = null; // the source where nothing is chosen or pointed at
-    this.cached = new Map(); // similarities by "picture of the patch, patch, picture"
+    this.resting = null; // the source if none is clicked or under the pointer
+    this.cached = new Map(); // similarities by "picture of the source, its patch, picture of the map"
     this.panels = [];
     this.lines = element("canvas", { class: "lines", "aria-hidden": "true" });
     this.place = element("div", { class: "place" });
     this.reading = element("p", { class: "reading" });
     this.show(parent, element("section", { class: "features" }, this.status.node, this.place, this.reading, this.announcer.node));
-    // For tests: the very numbers that are painted.
+    // For tests: the numbers that are painted.
     this.root.vitvizFeatures = { values: (picture) => Array.from(this.similarities(this.sourcePatch(), picture)), source: () => this.sourcePatch() };
     this.onDestroy(flushOnLeaving(this.root, this.reports));
   }
@@ -50,7 +50,7 @@ class Features extends View {
     this.resting = source;
   }
 
-  // A panel for each photograph, and in painted mode one for what was painted of it.
+  // Creates a panel for each photograph, and in mode "painted" another one for the picture from Python.
   #build({ mode, pictures }) {
     const kinds = mode === "alike" ? ["alike"] : ["photograph", "painted"];
     const wanted = JSON.stringify([kinds, pictures.map(({ title }) => title)]);
@@ -61,7 +61,7 @@ class Features extends View {
   }
 
   #panel(kind, picture, title) {
-    const first = kind !== "painted"; // the other panel of a photograph answers to the pointer alone
+    const first = kind !== "painted"; // a photograph's second panel handles pointer events only
     const canvas = element("canvas", first ? { class: "panel", tabindex: 0, role: "application" } : { class: "panel", role: "img" });
     const name = element("p", { class: "name", text: kind === "painted" ? "" : title });
     const at = (event) => this.shown && cellUnder(event, canvas, gridOf(this.shown.data.pictures[picture]));
@@ -97,7 +97,7 @@ class Features extends View {
     this.#build(data);
   }
 
-  // The patch that the others are compared with: the one chosen, else the one under the pointer, else the one that Python names.
+  // -> the source patch, which the others are compared with: the clicked one, else the one under the pointer, else that from Python
   sourcePatch() {
     for (const source of [this.chosen, this.pointed, this.resting]) {
       const grid = source && this.shown?.data.pictures[source.picture];
@@ -110,11 +110,11 @@ class Features extends View {
     return cell[0] * this.shown.data.pictures[picture].cols + cell[1];
   }
 
-  // How alike every patch of `picture` is to the source patch.
+  // -> cosine similarities of every patch of `picture` with the source patch
   similarities(source, picture) {
     const name = `${source.picture} ${this.indexOf(source)} ${picture}`;
     if (!this.cached.has(name)) {
-      if (this.cached.size > 8) this.cached.clear(); // of the last movement
+      if (this.cached.size > 8) this.cached.clear(); // bounds the cache
       const { pictures } = this.shown;
       this.cached.set(name, pictures[picture].vectors.similarities(this.indexOf(source), pictures[source.picture].vectors));
     }
@@ -128,7 +128,7 @@ class Features extends View {
     this.redraw(true);
   }
 
-  // Marks at once; it is sent to Python after `delay` milliseconds, so that a held key asks once.
+  // Marks a patch at once, and reports it to Python after `delay` milliseconds, so that a key that is held down causes one report.
   choose(chosen, delay = 0) {
     if (!chosen) this.resting = this.sourcePatch();
     this.chosen = chosen;
@@ -171,7 +171,7 @@ class Features extends View {
     this.root.dispatchEvent(new CustomEvent("painted"));
   }
 
-  // Only where it looks different from what is there: under a moving pointer most panels stay as they are.
+  // Paints a panel if it has changed; most panels stay the same when the pointer moves.
   #paint(panel, source) {
     const { kind, picture, painter, bar, box, canvas } = panel;
     const there = source && this.shown.pictures[picture];
@@ -185,7 +185,7 @@ class Features extends View {
     if (!there) return;
     const grid = gridOf(this.shown.data.pictures[picture]);
     const under = { alike: there.grey, photograph: there.picture, painted: there.painted }[kind];
-    context.drawImage(this.#base(panel, under, under.width > grid[1]), 0, 0, box.width, box.height); // one pixel a patch stays a square
+    context.drawImage(this.#base(panel, under, under.width > grid[1]), 0, 0, box.width, box.height); // one pixel per patch is not smoothed
     if (kind === "alike") {
       const values = this.similarities(source, picture);
       const own = source.picture === picture ? this.indexOf(source) : -1;
@@ -200,7 +200,7 @@ class Features extends View {
     for (const [cell, colour, thick] of frames) drawFrame(context, boxOf(grid, cell, box), colour, thick);
   }
 
-  // [cell, colour, thickness] of each patch that is framed, in the order of painting.
+  // -> [cell, colour, thickness] of each framed patch, in drawing order
   #frames(kind, picture, source, accent) {
     const pointed = this.pointed?.picture === picture && [this.pointed.cell, "#ffffff", 2];
     const own = source.picture === picture && (kind === "alike" || this.chosen) && [source.cell, accent, 3];
@@ -208,7 +208,7 @@ class Features extends View {
     return two.filter(Boolean);
   }
 
-  // What lies under map and frames, in the panel's own pixels; kept, since scaling a photograph takes most of a painting.
+  // The picture below map and frames in screen pixels, kept because scaling a photograph is the slowest part of painting.
   #base(panel, under, smooth) {
     const { base, canvas } = panel;
     if (panel.under === under && base.width === canvas.width && base.height === canvas.height) return base;
@@ -220,16 +220,16 @@ class Features extends View {
     return base;
   }
 
-  // Each map has its own scale, which leaves out the patch itself: its 1 would take the colours of all others.
+  // The colour bar of one map. The scale leaves out the source patch, whose similarity of 1 would compress the range of the others.
   #bar(bar, scale) {
     const ticks = [0, 0.5, 1].map((share) => [share, number(scale.low + share * (scale.high - scale.low))]);
     const [flat, kept] = [scale.high <= scale.low, bar.querySelectorAll(".ticks span")];
-    // Under a moving pointer the numbers change and the colours stay: a new bar would cost half of the frame.
+    // When the pointer moves, only the numbers are changed: a new colour bar would take half of a frame.
     if (!flat && kept.length === ticks.length) ticks.forEach(([, text], i) => setText(kept[i], text));
     else paintScale(bar, { signed: false, flat, ticks, caption: "" });
   }
 
-  // From the patch that the others are compared with to the one most like it in the other photograph, or between all mutual neighbours.
+  // Draws a line from the source patch to its nearest neighbour in the other photograph, or lines between all mutual neighbours.
   #link(source, height) {
     const { accent } = this.host.theme();
     const drawn = JSON.stringify([source, this.given.mode, this.width, height, pixelRatio(), accent]);

@@ -1,4 +1,5 @@
-// The microscope as a whole: takes what Python sends, keeps what is selected, and paints at most once a frame.
+// The microscope: the photograph with the attention map of a selected token, and small maps of all heads. This view holds the
+// selection, loads layers, handles events and arranges the parts.
 
 import { AttentionMaps, layouts, LayerWeights } from "../core/weights.js";
 import { arrangementFor, aspectOf, middleOf, nameOf, tokenAtSamePlace, step, tokenAt, tokenNamed } from "../core/layout.js";
@@ -11,12 +12,12 @@ import { ColourBar } from "../render/heat.js";
 import { MicroscopePicture, Readout, Tiles } from "./microscope_maps.js";
 
 const FIRST_BLEND = 0.55;
-const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer: neighbours of a larger one are fetched when they are chosen
+const PREFETCHED_BYTES = 24 * 2 ** 20; // of the shown layer; neighbours of larger layers are not prefetched
 const NEIGHBOURS_AFTER_MS = 50;
-const LAYER_MS = 900; // a layer's time while playing
-const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // before a grid is known
-const BELOW = 40; // CSS pixels of words and controls, which the presenter's view leaves out
-const ABOVE_PICTURE = 37; // CSS pixels of the tokens that are no patches
+const LAYER_MS = 900; // time per layer during playback
+const SQUARE = { grid: [1, 1], patch_size: [1, 1] }; // placeholder until a grid is known
+const BELOW = 40; // CSS pixels of texts and controls, which the presenter's view hides
+const ABOVE_PICTURE = 37; // CSS pixels of the chips of prefix tokens
 
 export const mount = (node, host) => new Microscope(node, host);
 
@@ -26,15 +27,15 @@ class Microscope extends View {
     this.state = new MicroscopeState(this.reports);
     this.keys = new Keys();
     this.blend = host.memory.blend ?? FIRST_BLEND;
-    this.pictureHeight = 0; // CSS pixels of the picture with its chips
-    this.aloud = false; // whether what is painted next is spoken: not where a pointer only passes by
-    this.hovered = null; // name of the source under the pointer, kept when the pointer leaves
-    this.target = null; // name of the target being read
-    this.playing = 0; // timer of the next layer while the layers are played
-    this.tile = null; // head whose map the pointer is on
-    this.request = null; // the loader's request that is on the screen, with `weights`; null before and after failures
+    this.pictureHeight = 0; // CSS pixels of the picture and its chips
+    this.aloud = false; // whether the next painting is announced; not if the pointer only moves
+    this.hovered = null; // name of the source under the pointer, kept after the pointer has left
+    this.target = null; // name of the target whose value is shown
+    this.playing = 0; // timer of the next layer during playback
+    this.tile = null; // head of the map under the pointer
+    this.request = null; // the request on the screen, with `weights`; null before the first and after failures
     this.weights = null;
-    this.maps = null; // AttentionMaps of `weights`, for what `mapsKey` names
+    this.maps = null; // AttentionMaps of `weights`, for the selection in `mapsKey`
     this.mapsKey = null;
     this.show(parent, this.#build());
     const heights = new ResizeObserver(([entry]) => {
@@ -82,7 +83,7 @@ class Microscope extends View {
       this.announcer.node,
     );
     root.addEventListener("keydown", (event) => this.press(event));
-    // For tests: the very numbers that are painted.
+    // For tests: the numbers that are painted.
     const maps = () => this.#mapsFor(this.#shown());
     root.vitvizMicroscope = { values: (head) => Array.from(maps().of(head)), extent: (head) => maps().extent(head) };
     return root;
@@ -92,7 +93,7 @@ class Microscope extends View {
     return this.state.current;
   }
 
-  // What Python sends, at first and whenever it changes.
+  // Data from Python, at first and after every change.
   update(data) {
     this.given = data;
     this.state.accept(data.received, data.view);
@@ -112,13 +113,13 @@ class Microscope extends View {
     this.arrange();
   }
 
-  // The photograph, the model and its size are distinguished by the picture's address, the layer by its own.
+  // The picture's URL identifies photograph, model and input size; the layer has a URL of its own.
   #load() {
     const { layer } = this.view;
     this.loader.load({ urls: { picture: this.given.picture, layer: this.given.layers[layer] }, layer });
   }
 
-  // Picture and weights change together.
+  // Picture and weights of a request change together.
   onLoaded(request, { picture, layer }) {
     const { urls } = request;
     if (this.request?.urls.picture !== urls.picture) this.picture.show(picture.picture);
@@ -141,7 +142,7 @@ class Microscope extends View {
     this.redraw();
   }
 
-  // The neighbours, once the layer is painted: the next press of [ or ] then costs nothing.
+  // Prefetches the neighbouring layers after the layer is painted, so that the keys [ and ] need not wait.
   #prefetchSoon() {
     clearTimeout(this.soon);
     if (this.weights.bytes > PREFETCHED_BYTES) return this.neighbours?.abort();
@@ -156,13 +157,14 @@ class Microscope extends View {
     }, NEIGHBOURS_AFTER_MS);
   }
 
-  // Runs `change`, then paints; `now` for a movement of the pointer, at once.
+  // Applies `change` and paints. now: paints at once, for movements of the pointer.
   #changed(change, now = false) {
     change();
     this.redraw(now);
   }
 
-  // Goes through the layers, one after the other, each shown before the next is asked for; from the first where the last is shown.
+  // Plays through the layers, each of which is shown before the next is requested. If the last layer is
+  // shown, it starts at the first.
   play(on) {
     clearTimeout(this.playing);
     this.playing = 0;
@@ -175,7 +177,7 @@ class Microscope extends View {
 
   #playOn() {
     const next = () => {
-      if (this.loader.state !== "shown") return this.#playOn(); // its numbers are on their way
+      if (this.loader.state !== "shown") return this.#playOn(); // the layer is still loading
       const layer = this.view.layer + 1;
       if (layer >= this.given.num_layers) return this.play(false);
       this.change({ layer });
@@ -194,7 +196,7 @@ class Microscope extends View {
     });
   }
 
-  // The pin's name after a change of direction: queries and keys may lie on different grids.
+  // -> the pinned token's name for the other direction, in which it may lie on another grid
   #pinTowards(direction) {
     if (!this.pinned || direction === this.view.direction) return this.view.token;
     const { source, target } = this.layouts;
@@ -210,7 +212,8 @@ class Microscope extends View {
     return Boolean(this.weights) && tokenNamed(this.layouts.source, this.view.token) >= 0;
   }
 
-  // The token whose maps are shown: the pinned one, else the one last hovered, else the first prefix token or the middle of the picture.
+  // -> the token whose maps are shown: the pinned one, else the last one under the pointer, else the first prefix token or
+  // the middle of the picture
   sourceToken() {
     const { source } = this.layouts;
     for (const name of [this.view.token, this.hovered]) {
@@ -220,7 +223,7 @@ class Microscope extends View {
     return source.prefix.length ? 0 : middle(source);
   }
 
-  // Over the picture: while nothing is pinned another source, else another target.
+  // The pointer over the picture selects the source, or, if a source is pinned, the target.
   hoverSource(name) {
     if (!this.weights) return;
     const { source, target } = this.layouts;
@@ -246,7 +249,7 @@ class Microscope extends View {
     }, true);
   }
 
-  // Whether the tokens on the screen are those of the photograph and the model that Python has by now.
+  // -> whether the shown tokens are those of Python's current photograph and model
   get current() {
     return this.request !== null && this.request.urls.picture === this.given.picture;
   }
@@ -268,7 +271,7 @@ class Microscope extends View {
     const command = this.keys.read(event, this.weights?.heads ?? 0, inControl);
     if (!command || (!this.current && command.act !== "layer")) return;
     event.preventDefault();
-    event.stopPropagation(); // Streamlit has keys of its own
+    event.stopPropagation(); // Streamlit has keyboard shortcuts of its own
     if (command.act === "release") this.release();
     else if (command.act === "layer") this.#stepLayer(command.by);
     else if (command.act === "head") this.change({ head: command.head });
@@ -283,7 +286,7 @@ class Microscope extends View {
     if (layer >= 0 && layer < this.given.num_layers) this.change({ layer });
   }
 
-  // The first arrow key pins the token that is shown already, and later ones move the pin.
+  // The first arrow key pins the token that is already shown, later ones move it.
   #movePin(by) {
     const { source } = this.layouts;
     const known = this.pinned || this.hovered !== null;
@@ -297,11 +300,11 @@ class Microscope extends View {
     this.read(nameOf(target, Math.max(0, there)), null, true);
   }
 
-  // Sizes everything to the space there is.
+  // Arranges everything for the available size.
   arrange() {
     const { width } = this;
     if (!width) return;
-    // A place of the right size from the first moment: nothing moves when the numbers arrive.
+    // Space of the right size is reserved from the start, so that nothing moves when the data arrive.
     this.panes.classList.toggle("waiting", !this.weights);
     const source = this.weights ? this.layouts.source : SQUARE;
     const { wide, roomy, narrow, picture, beside } = arrangementFor(source, width, this.windowHeight);
@@ -313,14 +316,14 @@ class Microscope extends View {
     if (!this.weights) return;
     const { target } = this.layouts;
     this.picture.arrange(source, ...picture);
-    const beforehand = this.pictureHeight < picture[1] ? high : this.pictureHeight; // what is observed comes a frame late
+    const beforehand = this.pictureHeight < picture[1] ? high : this.pictureHeight; // a resize observer reports one frame later
     this.tiles.arrange(this.weights.heads, this.#shown(), beside, wide ? beforehand : 0, aspectOf(target));
     this.bar.resize(picture[0]);
     this.bar.node.style.setProperty("--bar", `${picture[0]}px`);
     this.redraw();
   }
 
-  // A head that this layer does not have (another model's) is answered by the mean.
+  // -> the view; a head that this layer does not have (after a change of model) is replaced by the mean
   #shown() {
     const absent = typeof this.view.head === "number" && this.view.head >= this.weights.heads;
     return absent ? { ...this.view, head: "mean" } : this.view;
@@ -328,7 +331,7 @@ class Microscope extends View {
 
   draw(now) {
     this.#paint();
-    if (now) this.root.getBoundingClientRect(); // has the page laid out in time that is left over, and not in the frame
+    if (now) this.root.getBoundingClientRect(); // forces the layout now, in idle time, and not during the frame
   }
 
   #paint() {
@@ -356,7 +359,7 @@ class Microscope extends View {
     this.root.dispatchEvent(new CustomEvent("painted"));
   }
 
-  // Computed again only where the request is another one.
+  // Computes the maps only if the selection has changed.
   #mapsFor(view) {
     const key = [this.sourceToken(), view.direction, view.measure, view.scale, view.shared].join();
     if (!this.maps || this.mapsKey !== key) {

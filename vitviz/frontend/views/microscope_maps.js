@@ -1,5 +1,5 @@
-// The microscope's pictures: the photograph under its map and its patch grid with the prefix tokens as chips above it, one small map
-// for each head and for their mean, and the patches of query and keys.
+// Parts of the microscope: the photograph with its map, grid and chips of prefix tokens; a small map for each head and for the
+// mean; and the readout, with thumbnails of query and keys.
 
 import { cellOf, nameOf, tokenAt } from "../core/layout.js";
 import { colourOf, inkOn, number, strongest } from "../core/scale.js";
@@ -12,15 +12,15 @@ import { MapPainter } from "../render/heat.js";
 const LINKS = 8;
 const GAP = 8;
 const CAPTION = 20;
-const WORDY = 124; // CSS pixels of a map under which its whole caption fits
-const SMALLEST = 44; // and of any map: a patch of 16 x 16 can still be distinguished from the next
-const NAMED = 90; // and under which at least the head's name does
-const SHOWN = 3; // targets that are shown as thumbnails
+const WORDY = 124; // CSS pixels of a map's width from which its whole caption fits
+const SMALLEST = 44; // of the smallest map, in which 16 x 16 patches are distinguishable
+const NAMED = 90; // from which the head's name fits
+const SHOWN = 3; // number of targets with thumbnails
 const THUMBNAIL = 28; // CSS pixels
 
 export class MicroscopePicture {
-  // hover(name), leave(), tap(name): what the pointer does to a token of the source's layout. choose(name): its chip is pressed.
-  // moved(): the chips lie elsewhere, and links that end at them with them.
+  // hover(name), leave(), tap(name): pointer events on a token of the source's layout. choose(name): its chip is pressed. moved():
+  // the layout of the chips has changed, and with it the ends of links.
   constructor(words, { hover, leave, tap, choose, moved }) {
     this.words = words;
     this.layout = null;
@@ -28,9 +28,9 @@ export class MicroscopePicture {
     this.canvas = element("canvas", { class: "picture", tabindex: "0", role: "application" });
     this.node = element("div", { class: "main-map" }, this.chips.node, this.canvas);
     this.painter = new MapPainter();
-    this.backdrop = element("canvas"); // the photograph at the size it is shown in
-    this.base = element("canvas"); // all that lies under the marks; kept while it is the same
-    this.painted = []; // what is on it
+    this.backdrop = element("canvas"); // the photograph, scaled to the size of the canvas
+    this.base = element("canvas"); // the picture below the marks, kept until it changes
+    this.painted = []; // describes what `base` shows
     this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
     watchPointer(this.canvas, {
       hover: (event) => this.#withCell(event, hover),
@@ -56,7 +56,7 @@ export class MicroscopePicture {
     if (sizeCanvas(this.canvas, width, height)) this.#drawBackdrop();
   }
 
-  // Scaling the photograph anew for every frame would cost more than all the maps.
+  // Scales the photograph once. Doing so in every frame would take longer than drawing all maps.
   #drawBackdrop() {
     const { width, height } = this.canvas;
     for (const canvas of [this.backdrop, this.base]) [canvas.width, canvas.height] = [width, height];
@@ -66,7 +66,7 @@ export class MicroscopePicture {
     if (this.bitmap) context.drawImage(this.bitmap, 0, 0, width, height);
   }
 
-  // Nothing is known: the canvas is empty.
+  // Clears the canvas when there are no data.
   clear() {
     this.show(null);
     clearCanvas(this.canvas);
@@ -125,7 +125,7 @@ export class MicroscopePicture {
     }
   }
 
-  // A patch's centre; a prefix token lies above the picture, under its chip.
+  // -> the point of a patch's centre; for a prefix token, the point above the picture under its chip
   #pointOf(layout, token) {
     const cell = cellOf(layout, token);
     if (cell) {
@@ -157,7 +157,7 @@ export class MicroscopePicture {
 }
 
 export class Tiles {
-  // hover(name, head), leave(): a target under the pointer. choose(head): a tap on a map.
+  // hover(name, head), leave(): the pointer is over a target. choose(head): a map is tapped.
   constructor(words, { hover, leave, choose }) {
     this.words = words;
     this.handlers = { hover, leave, choose };
@@ -172,7 +172,7 @@ export class Tiles {
       const name = element("span", { class: "name", text: this.words.head(head) });
       const value = element("span", { class: "top" });
       const caption = element("span", { class: "caption" }, name, value);
-      // Not in the tab order: the list of heads and the digit keys do the same without a dozen stops.
+      // Not in the tab order, because the list of heads and the digit keys do the same without a dozen tab stops.
       const node = element("button", { class: "tile", type: "button", tabindex: "-1", "data-head": head }, canvas, caption);
       const onCell = (event) => {
         const cell = this.layout && cellUnder(event, canvas, this.layout.grid);
@@ -192,7 +192,7 @@ export class Tiles {
     return this.tiles.filter(({ head }) => (view.head === "all" ? head !== "mean" : head === view.head));
   }
 
-  // Sizes the maps to fill (width, height); aspect is height over width of one map. Without a height they are 100 wide or so.
+  // Sizes the maps to fill (width, height). aspect: height / width of one map. Without a height, maps are about 100 wide.
   arrange(heads, view, width, height, aspect) {
     this.#build(heads);
     const shown = this.#shown(view);
@@ -208,7 +208,7 @@ export class Tiles {
     }
   }
 
-  // marks: { target, tile }, tile being the head whose map the pointer is on.
+  // marks: { target, tile }; tile: the head whose map is under the pointer.
   draw(maps, view, marks) {
     const { source, target } = maps.layouts;
     this.layout = target;
@@ -246,7 +246,7 @@ export class Tiles {
   }
 }
 
-// One token as people see it: the patch itself, or the name of one that is no patch, and its number.
+// A token as a thumbnail of its patch, or the name of a prefix token, with its value.
 class Thumbnail {
   constructor() {
     this.canvas = element("canvas");
@@ -271,13 +271,13 @@ class Thumbnail {
   clear() {
     if (this.node.hidden) return;
     this.node.hidden = true;
-    this.canvas.width = 0; // nothing of the last patch is left on it
+    this.canvas.width = 0; // clears the previous patch
   }
 }
 
-// The words of the microscope: query and keys as thumbnails, the same in words for who does not see them.
+// The readout of the microscope: query and keys as thumbnails, and the same as text for screen readers.
 export class Readout {
-  // canvas: the picture that the text alternative is for. bitmap() -> the photograph that thumbnails are cut from, or null.
+  // canvas: the picture that gets the text alternative. bitmap() -> the photograph from which thumbnails are cut, or null.
   constructor(canvas, words, announcer, bitmap) {
     Object.assign(this, { canvas, words, announcer, bitmap });
     this.source = new Thumbnail();
@@ -292,7 +292,7 @@ export class Readout {
     this.node = element("div", { class: "words" }, this.shown, this.state, this.asked, this.reading);
   }
 
-  // While others are loading, nothing is said of the last ones.
+  // Shows a text while data are loading, and clears the previous values.
   wait(text) {
     for (const each of [this.source, ...this.targets]) each.clear();
     setText(this.verb, "");
@@ -304,7 +304,7 @@ export class Readout {
     this.#announce(text);
   }
 
-  // marks: { target, pinned }. head: whose numbers are read out. aloud: whether they are spoken.
+  // marks: { target, pinned }. head: the head whose values are read out. aloud: whether they are announced.
   describe(maps, view, { target, pinned }, head, aloud) {
     const { words } = this;
     const source = words.token(maps.layouts.source, maps.source);
@@ -316,7 +316,7 @@ export class Readout {
     const label = words.alternative(maps, said, pinned);
     this.announcer.label(this.canvas, label);
     if (aloud || this.waited) this.#announce(target === null ? label : this.reading.textContent);
-    this.waited = false; // what was waited for is spoken, too
+    this.waited = false; // values that were waited for are announced, too
   }
 
   #show(maps, view, head, target) {
@@ -345,7 +345,7 @@ function top(values) {
   return most;
 }
 
-// [columns, width] of the widest maps that fit; where they would be smaller than can be pointed at, they go on below.
+// -> [columns, width] of the largest maps that fit; if they would be too small to point at, they have SMALLEST and continue below
 export function best(count, width, height, aspect) {
   const sized = (columns) => Math.floor((width - GAP * (columns - 1)) / columns);
   const fitting = (least) => Math.max(1, Math.min(count, Math.floor((width + GAP) / (least + GAP))));

@@ -1,5 +1,6 @@
-// Two networks side by side, step by step: what each sees at the same depth, or is given at the same level of a perturbation, and a curve for each over
-// all steps. Play, scrub, or point at the curves; every picture is here already.
+// Compares two networks step by step: the receptive field of each at the same depth, or its input at the same level of a
+// perturbation, with a line chart over all steps. Steps are selected by playback, the slider or the pointer on the chart; all
+// pictures are loaded at the start.
 
 import { coloursOf } from "../core/scale.js";
 import { element, setAttribute, setText } from "../parts/dom.js";
@@ -9,16 +10,16 @@ import { sizeCanvas, unitOf } from "../render/canvas.js";
 import { greyOf } from "../render/heat.js";
 import { LineChart } from "../render/lines.js";
 
-const NARROW = 560; // CSS pixels of the whole, below which the chart stands under the pictures
+const NARROW = 560; // CSS pixels of width below which the chart is under the pictures
 const GAP = 24;
-const CHART = 0.9; // of a picture's width, the chart beside two
+const CHART = 0.9; // width of the chart beside the pictures, relative to one of them
 const SMALLEST = 120; // CSS pixels of a picture's height
-const AROUND = 340; // CSS pixels of a window that the page needs above and below the pictures
-const FIELD_MS = 400; // from one step to the next
-const FIELDS_MS = 4800; // over all depths, at most
+const AROUND = 340; // CSS pixels of the window height that the rest of the page needs
+const FIELD_MS = 400; // duration of a step of maps
+const FIELDS_MS = 4800; // longest duration of all steps
 const PICTURE_MS = 900;
 const LARGEST_STEP_MS = 100;
-const UNDER = 0.5; // of its light, the photograph under a map
+const UNDER = 0.5; // brightness of the photograph below a map
 const SEQUENTIAL = { low: 0, high: 255, signed: false };
 
 export const mount = (node, host) => new Networks(node, host);
@@ -27,8 +28,8 @@ class Networks extends View {
   constructor(parent, host) {
     super(host);
     this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
-    // shown: { data, sides: [{ picture, grey, frames, meta }] }
-    this.at = 0; // in steps; between two of them only while it plays
+    // shown: { data, sides: [{ picture, grey, frames, meta }] }, all of one request
+    this.at = 0; // position in steps; fractional during playback only
     this.playing = false;
     this.show(parent, this.build(), parent instanceof Element ? parent : undefined);
     this.reducedMotion.addEventListener("change", () => this.reducedMotion.matches && this.pause(), { signal: this.controller.signal });
@@ -59,7 +60,7 @@ class Networks extends View {
   }
 
   showStatus() {
-    this.status.show(this.root, this.loader); // it plays on meanwhile
+    this.status.show(this.root, this.loader); // playback continues meanwhile
   }
 
   update(data) {
@@ -73,7 +74,7 @@ class Networks extends View {
     const sides = data.sides.map((_, i) => {
       const { picture, arrays, shapes, meta } = payloads[i ? "second" : "picture"];
       const last = before?.sides[i];
-      // A mean over several photographs has none under it.
+      // The mean over several photographs has no photograph below it.
       const grey = !picture || !arrays.frames ? null : last?.picture === picture ? last.grey : pixelsOf(greyOf(picture));
       return { picture, grey, frames: arrays.frames, shape: shapes.frames, meta };
     });
@@ -114,7 +115,7 @@ class Networks extends View {
     this.redraw();
   }
 
-  // The playhead.
+  // Playback.
 
   get last() {
     return this.shown.data.steps.length - 1;
@@ -153,7 +154,7 @@ class Networks extends View {
     this.stopAt(step);
   }
 
-  // Stops there, and announces it.
+  // Stops at a position and announces it.
   stopAt(at) {
     this.halt(at);
     Object.assign(this.host.memory, { question: this.shown.data.question, at });
@@ -168,7 +169,7 @@ class Networks extends View {
     setText(this.play, this.words.format("play"));
   }
 
-  // The picture at the playhead.
+  // Painting.
 
   draw() {
     if (!this.shown || !this.size) return;
@@ -192,7 +193,7 @@ class Networks extends View {
     setAttribute(this.root, "data-playing", this.playing);
   }
 
-  // The position of a side among its own frames: between two of them while it plays.
+  // -> the position among the frames of one network; fractional during playback
   place(i, step) {
     const { steps, sides } = this.shown.data;
     const count = sides[i].captions.length;
@@ -206,7 +207,7 @@ class Networks extends View {
     context.drawImage(picture, 0, frame * height, picture.width, height, 0, 0, canvas.width, canvas.height);
   }
 
-  // The gradient's size over the grey photograph, and the square that holds most of it.
+  // Paints the magnitude of the gradient over the grey photograph, and the square that contains most of it.
   paintField(i, { grey, frames, shape, meta }, place) {
     const { canvas, scratch } = this.sides[i];
     const [, rows, cols] = shape;

@@ -1,4 +1,4 @@
-// The picture: a photograph under its patch grid, with a heat map over it. Point for the value, click to choose a patch.
+// The picture: a photograph with its patch grid and a heat map. The pointer shows a patch's value, a click selects the patch.
 
 import { cellAt, cellAtPlace, gridOf, middleOf, neighbour, patchName, patchNamed, placeOf } from "../core/layout.js";
 import { number } from "../core/scale.js";
@@ -12,16 +12,16 @@ import { boxOf, clearCanvas, drawCuts, drawFrame, drawSegments, drawTag, drawHid
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
 
 const PREFERRED_BLEND = 0.65;
-const LEAST_HEIGHT = 240; // CSS pixels that a picture has however low the window is
+const LEAST_HEIGHT = 240; // least height of a picture in CSS pixels
 
 export const mount = (node, host) => new Picture(node, host);
 
 class Picture extends View {
   constructor(parent, host) {
     super(host);
-    // shown: { data, picture, backdrop, hidden, values }
-    this.hover = null; // [row, col] in the grid that is shown
-    this.chosen = ""; // a token's name in the grid that was sent last
+    // shown: { data, picture, backdrop, hidden, values }, all of one request
+    this.hover = null; // [row, col] in the shown grid
+    this.chosen = ""; // name of a token in the grid of Python's last data
     this.blend = host.memory.blend ?? PREFERRED_BLEND;
     this.phone = window.matchMedia("(max-width: 640px)");
     const root = this.build();
@@ -35,9 +35,9 @@ class Picture extends View {
     const { words } = this;
     this.canvas = element("canvas", { class: "main", tabindex: 0, role: "application" });
     this.marks = new Marks(this.canvas, (context) => context.drawImage(this.base, 0, 0));
-    this.base = element("canvas"); // all that lies under the marks; kept while it is the same
-    this.painted = ""; // what is on it
-    this.above = element("div", { class: "above" }); // where the numbers of a board stand over its maps
+    this.base = element("canvas"); // the picture below the marks, kept until it changes
+    this.painted = ""; // describes what `base` shows
+    this.above = element("div", { class: "above" }); // space above, for the numbers that a board has above its maps
     this.chips = new Chips(words.format("tokens"), { choose: (name) => this.pick(name, 0) });
     this.scale = element("div", { class: "scale" });
     this.readout = element("div", { class: "readout" });
@@ -68,7 +68,7 @@ class Picture extends View {
     this.onDestroy(leaveElsewhere(this.canvas, () => this.hover && this.pointAt(null)));
     this.canvas.addEventListener("click", (event) => {
       const cell = this.given.paint === null ? this.cellAt(event) : null;
-      // Chosen in the grid that Python knows, wherever that patch is in the one that is still shown.
+      // The selection is a patch of Python's current grid, at the same place as the patch of the grid that is still shown.
       if (cell) this.pick(patchName(cellAtPlace(placeOf(cell, gridOf(this.shown.data)), gridOf(this.given))), 0);
     });
     this.canvas.addEventListener("keydown", (event) => this.key(event));
@@ -79,7 +79,7 @@ class Picture extends View {
     this.given = data;
     this.cursor.group = data.link;
     if (before && String(gridOf(before)) !== String(gridOf(data))) {
-      this.reports.drop(); // it was about patches that are no longer there
+      this.reports.drop(); // it refers to patches that no longer exist
       this.mask.clear();
     }
     if (this.reports.acknowledgedBy(data.received)) this.chosen = data.chosen;
@@ -96,7 +96,7 @@ class Picture extends View {
     this.loader.load({ urls: { picture: data.url, numbers: data.heat && data.heat.url, hidden: data.paint && data.paint.url }, data });
   }
 
-  // All that a question needs is here: data, values and pictures change together.
+  // Everything for a request is loaded: data, values and pictures change together.
   onLoaded({ data }, { picture: { picture }, numbers, hidden }) {
     const before = this.shown;
     const backdrop = data.heat ? (picture === before?.picture && before.data.heat ? before.backdrop : greyOf(picture)) : picture;
@@ -125,7 +125,7 @@ class Picture extends View {
     this.redraw();
   }
 
-  // Whether what is shown is cut as Python has it by now.
+  // -> whether the shown grid is that of Python's current data
   sameGrid() {
     return this.shown !== null && String(gridOf(this.shown.data)) === String(gridOf(this.given));
   }
@@ -133,7 +133,7 @@ class Picture extends View {
   draw() {
     const { ratio, widest, around, stacked } = this.shown?.data || this.given;
     if (!this.width) return;
-    const tallest = Math.max(LEAST_HEIGHT, this.windowHeight - around) / (this.phone.matches ? 1 : stacked); // of which all is seen at once
+    const tallest = Math.max(LEAST_HEIGHT, this.windowHeight - around) / (this.phone.matches ? 1 : stacked); // all are visible at once
     const width = Math.round(Math.min(this.width, widest, tallest * ratio));
     const height = Math.round(width / ratio);
     const resized = sizeCanvas(this.canvas, width, height);
@@ -176,7 +176,7 @@ class Picture extends View {
     const marks = new Map();
     const chosen = this.sameGrid() ? patchNamed(this.chosen) : null;
     if (chosen && grid.dim) {
-      // The chosen patch stays as it is while the rest is dimmed.
+      // The selected patch is not dimmed.
       const box = boxOf(cells, chosen, size);
       marks.set(`clear ${chosen}`, { box, draw: (context) => context.drawImage(picture, ...boxOf(cells, chosen, picture), ...box) });
     }
@@ -224,7 +224,7 @@ class Picture extends View {
     if (this.shown) this.cursor.send({ hover: placeOf(cell, gridOf(this.shown.data)) });
   }
 
-  // From a linked picture: its cursor, the patch chosen there, the opacity of its map.
+  // Follows a linked picture: its cursor, its selected patch, and the opacity of its map.
   follow({ hover, chosen, stamp, blend }) {
     if (!this.given) return;
     if (hover !== undefined) this.hover = this.shown && cellAtPlace(hover, gridOf(this.shown.data));
@@ -257,7 +257,7 @@ class Picture extends View {
     event.preventDefault();
   }
 
-  // Marks the token at once; it is sent to Python after `delay` milliseconds, so that a held key asks once.
+  // Marks a token at once, and reports it to Python after `delay` milliseconds, so that a key that is held down causes one report.
   pick(name, delay) {
     this.chosen = name;
     this.redraw();
@@ -268,7 +268,7 @@ class Picture extends View {
     this.cursor.send({ chosen: cell && placeOf(cell, gridOf(this.given)), stamp });
   }
 
-  // aloud: whether it is read out: after a key or a choice, not for a pointer that moves.
+  // aloud: whether it is announced, which is so after a key or a choice but not after a movement of the pointer
   describe(aloud = false) {
     const { words } = this;
     const { alt } = this.shown?.data || this.given;
@@ -297,12 +297,12 @@ class Picture extends View {
       return [words.format("place", { row: rowNames[row] ?? row, col: colNames[col] ?? col }), ...facts].filter(Boolean).join(" · ");
     }
     if (given.paint) return paintHint(given.paint);
-    // The page shows the hint once for many pictures.
+    // The page itself shows the hint, once for all its pictures.
     return given.one_of_many ? "\u00a0" : words.format("hint");
   }
 }
 
-// Whether the reading takes the place of the words under the colour bar: a picture among others has one line for both.
+// -> whether the readout is in place of the caption of the colour bar; pictures in a group have one line for both
 function shares({ one_of_many, heat, bar }) {
   return one_of_many && Boolean((heat || bar)?.caption);
 }
