@@ -33,11 +33,11 @@ class Fuzzed:
     """What files came to.
 
     Attributes:
-        pictures: how many of them were still some.
-        refusals: how often each sentence was said, without its numbers.
-        crossed: a sentence for each file that crashed its decoder or ran into the limit of time.
-        clock, processor: seconds of each file, and those of the processor that its decoder took.
-        growth: bytes of memory that a decoder had at most beyond what it has for a small picture.
+        pictures: How many of them were still some.
+        refusals: How often each sentence was said, without its numbers.
+        crossed: A sentence for each file that crashed its decoder or ran into the limit of time.
+        clock, processor: Seconds of each file, and those of the processor that its decoder took.
+        growth: Bytes of memory that a decoder had at most beyond what it has for a small picture.
     """
 
     pictures: int = 0

@@ -30,18 +30,18 @@ class Provenance:
     """Everything needed to compute a figure again; attributes that do not apply are empty.
 
     Attributes:
-        model: the name the model was loaded by
-        weights_hash: sha256 of the weights, or "random:<seed>"
-        image_hash: hash of the image's pixels; the name of a user's file is never kept
-        input_size: (height, width) in pixels
-        framing: how the image became the input: "centre crop", "whole image", ...
-        dtype: precision of the forward pass if it is not float32: "bfloat16"
-        layer, head: counted from 0
-        query: the query token's short name: "cls", "r3c5"
+        model: The name the model was loaded by.
+        weights_hash: sha256 of the weights, or "random:<seed>".
+        image_hash: Hash of the image's pixels; the name of a user's file is never kept.
+        input_size: (height, width) in pixels.
+        framing: How the image became the input: "centre crop", "whole image", ...
+        dtype: Precision of the forward pass if it is not float32: "bfloat16".
+        layer, head: Counted from 0.
+        query: The query token's short name: "cls", "r3c5".
         method: "rollout", "attention", "position similarity", ...
-        parameters: the method's options by name: numbers (numpy's too), strings, booleans, None, or lists of them
-        compared_with: provenance of a comparison's second half
-        version: version of vitviz
+        parameters: The method's options by name: numbers (numpy's too), strings, booleans, None, or lists of them.
+        compared_with: Provenance of a comparison's second half.
+        version: Version of vitviz.
     """
 
     model: str = ""
@@ -116,11 +116,11 @@ class Figure:
     """A drawing with the arrays it shows, its provenance and the Python code that computes the arrays again.
 
     Attributes:
-        arrays: name -> read-only copy. Names are Python identifiers, because they become names in an npz file
-        drawing: a Pillow image or a matplotlib figure
-        alt: alternative text for readers who cannot see the picture
-        provenance: model, image, method and options that the arrays come from
-        snippet: Python code, starting with `import vitviz`
+        arrays: Name -> read-only copy. Names are Python identifiers, because they become names in an npz file.
+        drawing: A Pillow image or a matplotlib figure.
+        alt: Alternative text for readers who cannot see the picture.
+        provenance: Model, image, method and options that the arrays come from.
+        snippet: Python code, starting with `import vitviz`.
 
     Raises:
         ValueError: For an empty alt text, an array whose name is no identifier, and an array of Python objects.

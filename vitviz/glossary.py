@@ -93,8 +93,8 @@ def marked(text: str, known: Iterable[str] = ()) -> str:
     """Markdown with each term's first occurrence marked up as `<abbr title="its definition">`.
 
     Args:
-        text: trusted Markdown; format fields in braces are left for a later `str.format`.
-        known: terms to leave unmarked, because they were marked before.
+        text: Trusted Markdown; format fields in braces are left for a later `str.format`.
+        known: Terms to leave unmarked, because they were marked before.
 
     Returns:
         Markdown with HTML, for `st.markdown(..., unsafe_allow_html=True)`.

@@ -15,9 +15,9 @@ class Heatmap:
     Values are kept unchanged, NaN included: replacing them would hide a fault of the model.
 
     Attributes:
-        values: (rows, cols) float32, read-only
-        label: display name of the quantity: "attention weight", "rollout", "cosine similarity"
-        signed: whether values lie on both sides of zero; such a map is drawn on a diverging scale
+        values: (rows, cols) float32, read-only.
+        label: Display name of the quantity: "attention weight", "rollout", "cosine similarity".
+        signed: Whether values lie on both sides of zero; such a map is drawn on a diverging scale.
 
     Raises:
         ValueError: For values without exactly two axes.

@@ -21,10 +21,10 @@ class OutputKind(StrEnum):
     """The kind of a model's outputs (outputs,).
 
     Attributes:
-        CLASSES: exactly one class applies: probabilities are the softmax over all outputs
-        LABELS: each label applies or not, independently: probabilities are the sigmoid of each output; also a single output
-        NUMBERS: regression: numbers whose unit is unknown
-        FEATURES: a feature vector: the model has no classifier
+        CLASSES: Exactly one class applies: probabilities are the softmax over all outputs.
+        LABELS: Each label applies or not, independently: probabilities are the sigmoid of each output; also a single output.
+        NUMBERS: Numbers of a regression, whose unit is unknown.
+        FEATURES: A feature vector: the model has no classifier.
     """
 
     CLASSES = "single_label_classification"
@@ -81,8 +81,8 @@ class OODDetector:
     The threshold is measured for one model and valid for no other.
 
     Attributes:
-        score: a key of `OOD_SCORES`
-        threshold: scores below it are reported as perhaps none of the classes
+        score: A key of `OOD_SCORES`.
+        threshold: Scores below it are reported as perhaps none of the classes.
     """
 
     score: str

@@ -10,11 +10,11 @@ class Publication:
     """A paper or an article.
 
     Attributes:
-        authors: as cited in a sentence, "Abnar and Zuidema".
-        year: of publication.
-        title: in full.
+        authors: As cited in a sentence, "Abnar and Zuidema".
+        year: Of publication.
+        title: In full.
         link: URL of the text.
-        place: equation, section or figure that is cited; empty for the whole work.
+        place: Equation, section or figure that is cited; empty for the whole work.
     """
 
     authors: str

@@ -21,19 +21,19 @@ class Sample:
     """One photograph of the gallery, as `assets/samples/samples.json` describes it.
 
     Attributes:
-        id: name in links and on the command line
-        shows: the embedded model's label for what it shows; "" if it has none
-        file: file name in assets/samples
-        sha256: hash of `file`
-        title, alt: display name and alternative text
-        author, licence: the author to credit, and the licence's short name
-        terms: the sentence that grants the licence
-        terms_from: the file that `terms` is quoted from
-        source: where the photograph was first published
-        packaged_in: the package and file it was taken from
-        packaged_sha256: hash of that file
-        changes: how that file was changed
-        note: further remarks; may be empty
+        id: Name in links and on the command line.
+        shows: The embedded model's label for what it shows; "" if it has none.
+        file: File name in assets/samples.
+        sha256: Hash of `file`.
+        title, alt: Display name and alternative text.
+        author, licence: The author to credit, and the licence's short name.
+        terms: The sentence that grants the licence.
+        terms_from: The file that `terms` is quoted from.
+        source: Where the photograph was first published.
+        packaged_in: The package and file it was taken from.
+        packaged_sha256: Hash of that file.
+        changes: How that file was changed.
+        note: Further remarks; may be empty.
     """
 
     id: str
@@ -92,7 +92,7 @@ def load_sample(name: str) -> Image.Image:
     """A photograph of the gallery as an RGB image.
 
     Args:
-        name: its id.
+        name: Its id.
 
     Raises:
         ImageError: For an unknown id; the message lists those that exist.

@@ -47,7 +47,7 @@ class Query:
             POOL, which stands alone. Weights are positive and relative; what counts is their share of the sum.
 
     Raises:
-        ValueError: for an empty set, a weight that is not positive, and POOL beside other parts.
+        ValueError: For an empty set, a weight that is not positive, and POOL beside other parts.
     """
 
     parts: tuple[tuple[str, float], ...]
@@ -86,8 +86,8 @@ class Query:
         """The query of an index of `layout`, a text form or a Query.
 
         Raises:
-            ValueError: for a text that is no query.
-            IndexError: for a token that does not exist.
+            ValueError: For a text that is no query.
+            IndexError: For a token that does not exist.
         """
         if isinstance(value, Query):
             return value
@@ -132,7 +132,7 @@ class Query:
             (tokens,) float64.
 
         Raises:
-            ValueError: for a name that `layout` does not have; the pooling query is one.
+            ValueError: For a name that `layout` does not have; the pooling query is one.
         """
         rows = np.zeros(layout.num_tokens)
         for name, share in self.shares:
@@ -153,7 +153,7 @@ class TokenLayout:
     """The tokens of one sequence: prefix tokens first, then the patches row by row.
 
     Attributes:
-        prefix: names of the prefix tokens in order: "cls", "dist", "reg0", "reg1", ... ; may be empty.
+        prefix: Names of the prefix tokens in order: "cls", "dist", "reg0", "reg1", ... ; may be empty.
         grid: (rows, cols) of patches; (0, 0) without patches, as for the queries of a pooling layer.
         patch_size: (height, width) of one patch in input pixels.
     """
@@ -236,7 +236,7 @@ class TokenLayout:
         Takes a numpy array or a torch tensor and returns the same type.
 
         Raises:
-            ValueError: for a last axis of another length.
+            ValueError: For a last axis of another length.
         """
         given = cast(Any, values)
         length = given.shape[-1]

@@ -57,13 +57,13 @@ def trace(
     """Runs one unmodified forward pass of `model` on a photograph and keeps every layer's attention on the layer's own grid.
 
     Args:
-        model: any architecture: global attention, windows, stages, pooled keys, class attention.
-        images: one RGB photograph of any size, or an iterable of several.
+        model: Any architecture: global attention, windows, stages, pooled keys, class attention.
+        images: One RGB photograph of any size, or an iterable of several.
         framing: "crop" (shorter side resized, then a centre crop), "squash" (whole image, made square) or "fit" (whole image
             with its aspect ratio, if the model takes such a size).
-        keep_values: also keep every layer's values (heads, keys, value_dim).
-        hidden: dotted names of modules whose output (tokens, width) is kept.
-        progress: called with (attention layers done, layers in all) during a pass; an exception that it raises stops the pass.
+        keep_values: Also keep every layer's values (heads, keys, value_dim).
+        hidden: Dotted names of modules whose output (tokens, width) is kept.
+        progress: Called with (attention layers done, layers in all) during a pass; an exception that it raises stops the pass.
 
     Returns:
         One photograph: its Trace. Several: an iterator that runs the model when its next trace is requested, so that memory
@@ -71,9 +71,9 @@ def trace(
         why, and rollout raises.
 
     Raises:
-        UnsupportedError: for a model without attention between patches of the picture.
-        ModelError: for an input size that the model does not take.
-        TypeError: for anything but photographs, such as a path; `vitviz.load_image` reads one.
+        UnsupportedError: For a model without attention between patches of the picture.
+        ModelError: For an input size that the model does not take.
+        TypeError: For anything but photographs, such as a path; `vitviz.load_image` reads one.
     """
 
     def one(image: Image.Image) -> Trace:
@@ -135,11 +135,11 @@ def trace_and_hidden_states(
     """`trace_input`, and the states before and after every block, from the same pass.
 
     Args:
-        model: as in `trace`.
+        model: As in `trace`.
         pixels: (3, height, width), normalised.
-        keep_values: also keep every layer's values, if states are kept.
-        most_bytes: states that would take more memory than this are not kept.
-        progress: as in `trace`.
+        keep_values: Also keep every layer's values, if states are kept.
+        most_bytes: States that would take more memory than this are not kept.
+        progress: As in `trace`.
 
     Returns:
         The trace and the states. The states are None if they were not kept, or if the model is not a sequence of blocks

@@ -78,10 +78,10 @@ class Log:
     """What happened, of all visitors.
 
     Attributes:
-        seconds: by kind of run.
-        wrong: what went wrong, in words; counts: how often, by kind.
-        pictures: how many were compared.
-        unfinished: long tests that were still waiting or running when the others had left.
+        seconds: By kind of run.
+        wrong: What went wrong, in words; counts: how often, by kind.
+        pictures: How many were compared.
+        unfinished: Long tests that were still waiting or running when the others had left.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -200,9 +200,9 @@ def walk(
     """All visitors at once, for so many minutes or so many steps each.
 
     Args:
-        heavy: how many visitors more ask for a faithfulness run on a gallery's photograph each, once.
-        pace: mean seconds between two actions of a person.
-        log: to add to.
+        heavy: How many visitors more ask for a faithfulness run on a gallery's photograph each, once.
+        pace: Mean seconds between two actions of a person.
+        log: To add to.
     """
     log = log or Log()
     until = time.monotonic() + 60 * minutes if minutes else 0.0

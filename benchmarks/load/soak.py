@@ -78,8 +78,8 @@ def soak(
     """Sends so many photographs, `STAY` from each visitor.
 
     Args:
-        log: where each is written down.
-        seconds: after which no other photograph is begun.
+        log: Where each is written down.
+        seconds: After which no other photograph is begun.
     """
     soaked, log = Soaked([], []), log or Log()
     until = time.monotonic() + seconds

@@ -78,7 +78,7 @@ class View:
     """What one run of the script left on the page.
 
     Attributes:
-        seconds: from asking to the end of the run.
+        seconds: From asking to the end of the run.
         elements: Streamlit's messages by their place on the page, which later ones replace.
     """
 
@@ -123,8 +123,8 @@ class Visitor:
     """One browser tab. Use it from one thread; close it.
 
     Args:
-        server: the address of the app, with its base path.
-        patience: seconds without the end of a run after which the visitor gives up.
+        server: The address of the app, with its base path.
+        patience: Seconds without the end of a run after which the visitor gives up.
     """
 
     def __init__(self, server: str, patience: float = 120.0) -> None:
@@ -229,7 +229,7 @@ class Visitor:
         """Asks for a run of the page's script with what the widgets hold, and waits for its end.
 
         Raises:
-            Lost: where it does not end.
+            Lost: Where it does not end.
         """
         once = change is not None and change.WhichOneof("value") == "trigger_value"
         if change is not None and not once:

@@ -38,8 +38,8 @@ def served(
     """The address of `streamlit run script`, offline and in one thread unless `environment` says otherwise.
 
     Args:
-        base: the path that `environment` puts in front of all addresses.
-        asked: what has to answer before the server is used; by default what says that it is ready.
+        base: The path that `environment` puts in front of all addresses.
+        asked: What has to answer before the server is used; by default what says that it is ready.
 
     Raises RuntimeError, with the server's own words, where it does not come up within `patience` seconds.
     """

@@ -33,7 +33,7 @@ def query_weights(attention: Attention | WindowedAttention, query: QueryLike) ->
         (heads, keys) float32.
 
     Raises:
-        UnsupportedError: for a query that this layer does not have.
+        UnsupportedError: For a query that this layer does not have.
     """
     layout = attention.query_layout
     asked = as_query(query, layout)
@@ -74,7 +74,7 @@ def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
         (layers, heads, rows, cols) float32.
 
     Raises:
-        UnsupportedError: for a query that does not exist, and if layers differ in heads or grid; use `attention_map` then.
+        UnsupportedError: For a query that does not exist, and if layers differ in heads or grid; use `attention_map` then.
     """
     asked = query_of(trace, query)
     layers = layers_with_query(trace, asked)
@@ -100,8 +100,8 @@ def attention_map(attention: Attention | WindowedAttention, query: QueryLike, he
         Heatmap over the layer's grid of keys.
 
     Raises:
-        IndexError: for a head that does not exist.
-        UnsupportedError: as `query_weights`.
+        IndexError: For a head that does not exist.
+        UnsupportedError: As `query_weights`.
     """
     weights = query_weights(attention, query)  # (heads, keys)
     row = weights.mean(0) if head is None else weights[checked_index(head, len(weights), "head")]
@@ -132,7 +132,7 @@ def attention_distance(attention: Attention) -> Tensor:
         (heads,).
 
     Raises:
-        UnsupportedError: if queries and keys are not on one grid.
+        UnsupportedError: If queries and keys are not on one grid.
 
     Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 right.
     """
@@ -160,7 +160,7 @@ def head_statistics(attention: Attention) -> HeadStatistics:
     """Statistics of every head of a layer, from one computation of its weights in chunks.
 
     Raises:
-        UnsupportedError: if queries and keys are not on one grid, or rows do not sum to 1.
+        UnsupportedError: If queries and keys are not on one grid, or rows do not sum to 1.
     """
     _need_rows(attention, "This statistic")
     layout, keys = attention.query_layout, attention.key_layout
@@ -202,9 +202,9 @@ class Sink:
     """A token that receives far more attention than the median patch.
 
     Attributes:
-        token: its index.
-        name: its short name.
-        share: its share of all attention in the layer.
+        token: Its index.
+        name: Its short name.
+        share: Its share of all attention in the layer.
         times_median: `share` divided by the median patch's.
     """
 

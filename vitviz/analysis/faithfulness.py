@@ -45,11 +45,11 @@ class Faithfulness:
     """Curves of one level of refinement.
 
     Attributes:
-        methods: one entry for each map, in the given order.
-        centre: the baseline that hides patches from the centre outwards.
-        random: one entry for each seed.
-        quantity: name of the quantity on the curves' axis.
-        steps: number of steps of the curves.
+        methods: One entry for each map, in the given order.
+        centre: The baseline that hides patches from the centre outwards.
+        random: One entry for each seed.
+        quantity: Name of the quantity on the curves' axis.
+        steps: Number of steps of the curves.
     """
 
     methods: tuple[Scores, ...]
@@ -80,17 +80,17 @@ def faithfulness(
     """Deletion and insertion curves of every map; yields once for each level, the coarsest first.
 
     Args:
-        question: the model, image and target.
-        maps: name -> map (rows, cols); larger values are hidden first.
-        levels: numbers of steps of the curve, each a multiple of the one before.
-        seeds: number of random orders; equal values of a map are also ordered at random, once for each seed, and its curves
+        question: The model, image and target.
+        maps: Name -> map (rows, cols); larger values are hidden first.
+        levels: Numbers of steps of the curve, each a multiple of the one before.
+        seeds: Number of random orders; equal values of a map are also ordered at random, once for each seed, and its curves
             averaged, so that a constant map has the curves of random order.
-        batch: images in one forward pass.
-        progress: called with (images run, images in all) after each batch; an exception that it raises stops the work.
+        batch: Images in one forward pass.
+        progress: Called with (images run, images in all) after each batch; an exception that it raises stops the work.
 
     Raises:
-        ValueError: for a map of another grid than the model's, and for no seed.
-        UnsupportedError: for a map with values that are not finite.
+        ValueError: For a map of another grid than the model's, and for no seed.
+        UnsupportedError: For a map with values that are not finite.
 
     Source: Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), section 4.
     """
@@ -129,7 +129,7 @@ def passes_needed(
     """The number of images that `faithfulness` runs through the model, without those already computed for this question.
 
     Raises:
-        ValueError, UnsupportedError: as `faithfulness`.
+        ValueError, UnsupportedError: As `faithfulness`.
     """
     orders, centre, randoms = _all_orders(question.layout, maps, seeds)
     order_sets = [*orders.values(), centre, *randoms]
@@ -218,12 +218,12 @@ def orders_of(values: np.ndarray, seeds: Sequence[int], name: str = "") -> Order
 
     Args:
         values: (rows, cols), a map.
-        seeds: of the random orders.
-        name: name of the map, for the message of the error.
+        seeds: Of the random orders.
+        name: Name of the map, for the message of the error.
 
     Raises:
-        UnsupportedError: for values that are not finite.
-        ValueError: without a seed.
+        UnsupportedError: For values that are not finite.
+        ValueError: Without a seed.
     """
     flat = np.asarray(values, np.float64).ravel()  # (rows, cols) -> (patches,)
     wrong = flat.size - int(np.count_nonzero(np.isfinite(flat)))

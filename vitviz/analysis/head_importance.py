@@ -44,12 +44,12 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
     / 2 forward passes.
 
     Args:
-        question: the model, image and target.
-        batch: heads that are switched off in one batch, each in its own copy of the sequence.
-        progress: called with (block passes done, block passes in all); an exception that it raises stops the work.
+        question: The model, image and target.
+        batch: Heads that are switched off in one batch, each in its own copy of the sequence.
+        progress: Called with (block passes done, block passes in all); an exception that it raises stops the work.
 
     Raises:
-        UnsupportedError: for a model that cannot be restarted between layers.
+        UnsupportedError: For a model that cannot be restarted between layers.
     """
     blocks, hidden_states = question.blocks, question.hidden_states
     counts = [heads_to_switch(block, layer, question.model.name) for layer, block in enumerate(blocks.blocks)]

@@ -63,17 +63,17 @@ def head_rollout(
     """Heatmap of one head's rollout.
 
     Args:
-        trace: of layers that share one grid.
-        layer: number of the layer in the trace (not in the range of `options`), counted from 0.
-        head: of the layer, counted from 0.
+        trace: Of layers that share one grid.
+        layer: Number of the layer in the trace (not in the range of `options`), counted from 0.
+        head: Of the layer, counted from 0.
         method: "last_hop" or "leave_one_in".
-        query: token index, name or weighted set; by default the query that the model's output is computed from.
-        options: as for `rollout`.
+        query: Token index, name or weighted set; by default the query that the model's output is computed from.
+        options: As for `rollout`.
 
     Raises:
-        UnsupportedError: if rollout is not defined for this model.
-        ValueError: for an unknown method.
-        IndexError: for a head or layer that does not exist.
+        UnsupportedError: If rollout is not defined for this model.
+        ValueError: For an unknown method.
+        IndexError: For a head or layer that does not exist.
     """
     last = trace.num_layers - 1 if options.last_layer is None else options.last_layer
     if not options.first_layer <= layer <= last:

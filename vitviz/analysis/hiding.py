@@ -40,7 +40,7 @@ def hide(pixels: Tensor, masks: Tensor, fill: Tensor | None = None) -> Tensor:
     Args:
         pixels: (3, height, width), normalised.
         masks: (n, rows, cols) boolean, True for hidden patches.
-        fill: replacement, broadcastable to the image; its mean colour by default.
+        fill: Replacement, broadcastable to the image; its mean colour by default.
     """
     cover = over_pixels(masks, (pixels.shape[-2], pixels.shape[-1])).to(pixels.dtype)
     return pixels * (1 - cover) + (mean_colour(pixels) if fill is None else fill) * cover
@@ -74,11 +74,11 @@ def read_hidden(
     """(n,) float64: `read(output, reference)` for the image with each of the masks hidden.
 
     Args:
-        question: the model, image and target.
+        question: The model, image and target.
         masks: (n, rows, cols) boolean, True for hidden patches.
-        read: turns the outputs of a batch and the unchanged image's output into (batch,) numbers.
-        batch: images in one forward pass.
-        progress: called with (images done, images in all) after each batch; an exception that it raises stops the work.
+        read: Turns the outputs of a batch and the unchanged image's output into (batch,) numbers.
+        batch: Images in one forward pass.
+        progress: Called with (images done, images in all) after each batch; an exception that it raises stops the work.
     """
     values = np.empty(masks.shape[0])
     for chunk, output in outputs(question, masks, batch):
@@ -95,7 +95,7 @@ def share_inside(heatmap: Heatmap, mask: np.ndarray) -> float:
     """The share, 0 to 1, of a map's positive values inside `mask` (rows, cols) boolean; NaN without positive values.
 
     Raises:
-        ValueError: for a mask of another grid.
+        ValueError: For a mask of another grid.
     """
     mask = _checked(mask, heatmap.grid)
     positive = np.clip(heatmap.values, 0, None)
@@ -107,12 +107,12 @@ class ObjectTest:
     """The effect of hiding the marked object, and of hiding as many patches elsewhere.
 
     Attributes:
-        area: the object's share of the picture, which is also the expected share of a constant map.
-        likelihood: the target's likelihood with nothing hidden.
-        drop: decrease of the likelihood when the object is hidden.
+        area: The object's share of the picture, which is also the expected share of a constant map.
+        likelihood: The target's likelihood with nothing hidden.
+        drop: Decrease of the likelihood when the object is hidden.
         control_drops: (draws,) decreases when as many patches are hidden elsewhere; (1,) for an object of more than half of the
             picture: the decrease when all of the rest is hidden.
-        shares: method -> share of its positive values inside the object.
+        shares: Method -> share of its positive values inside the object.
     """
 
     area: float
@@ -150,16 +150,16 @@ def object_test(
     """Hides the object, then areas of the same size elsewhere.
 
     Args:
-        question: the model, image and target.
+        question: The model, image and target.
         mask: (rows, cols) boolean, the object.
-        maps: method -> map, for `ObjectTest.shares`.
-        draws: number of areas elsewhere. For a mask of more than half of the picture, all of the rest is hidden once.
-        batch: images in one forward pass.
-        seed: of the random areas.
-        progress: called with (images done, images in all) after each batch; an exception that it raises stops the work.
+        maps: Method -> map, for `ObjectTest.shares`.
+        draws: Number of areas elsewhere. For a mask of more than half of the picture, all of the rest is hidden once.
+        batch: Images in one forward pass.
+        seed: Of the random areas.
+        progress: Called with (images done, images in all) after each batch; an exception that it raises stops the work.
 
     Raises:
-        ValueError: for a mask of another grid, an empty or a full one, and for no draw.
+        ValueError: For a mask of another grid, an empty or a full one, and for no draw.
     """
     mask = _checked(mask, question.layout.grid)
     if draws < 1:

@@ -87,13 +87,13 @@ def layer_maps(layer: Layer, query: QueryLike) -> np.ndarray:
     """Attention of `query` to every patch in every head; 0 outside its window.
 
     Args:
-        layer: any layer of a trace.
-        query: index or name of a token of this layer's own grid, "mean" over all its patches, or a weighted set.
+        layer: Any layer of a trace.
+        query: Index or name of a token of this layer's own grid, "mean" over all its patches, or a weighted set.
 
     Returns:
         (heads, rows, cols) float32 over the keys' grid.
 
     Raises:
-        UnsupportedError: for a query that this layer does not have.
+        UnsupportedError: For a query that this layer does not have.
     """
     return layer.key_layout.patches(query_weights(layer, query)).float().cpu().numpy()

@@ -258,10 +258,10 @@ def _cut(method: str, features: PatchFeatures, unit: np.ndarray, threshold: floa
     """One normalised cut.
 
     Args:
-        method: name of the calling method.
-        features: of one picture.
+        method: Name of the calling method.
+        features: Of one picture.
         unit: (patches, width) unit vectors of the features.
-        threshold: patches with a larger cosine similarity are joined.
+        threshold: Patches with a larger cosine similarity are joined.
         rule: "strongest", "border", or "corners": as "strongest", but never a side with three or more corners (MaskCut).
     """
     layout = features.layout

@@ -147,7 +147,7 @@ def coco(sizes: Mapping[str, tuple[int, int]], annotations: Sequence[Annotation]
     """Annotations in COCO's format, as a dictionary for JSON; masks as uncompressed run lengths, which pycocotools reads.
 
     Args:
-        sizes: file name -> (height, width) of each photograph.
+        sizes: File name -> (height, width) of each photograph.
         annotations: The objects; ids count from 1 in their order.
 
     Raises:

@@ -28,13 +28,13 @@ def patch_pixels(pixels: np.ndarray, layout: TokenLayout) -> np.ndarray:
 
     Args:
         pixels: (height, width, channels), the model input before normalisation.
-        layout: which token is which patch.
+        layout: Which token is which patch.
 
     Returns:
         (patches, patch height, patch width, channels), in sequence order.
 
     Raises:
-        ValueError: for a picture of another size than the layout's.
+        ValueError: For a picture of another size than the layout's.
     """
     if pixels.shape[:2] != layout.input_size:
         raise ValueError(f"the picture is {pixels.shape[0]}x{pixels.shape[1]}, the grid covers {layout.input_size}")
@@ -50,8 +50,8 @@ class SequenceCost:
     """The number of attention weights of one head if tokens were pixels, and if they are patches.
 
     Attributes:
-        pixels, patches: their numbers.
-        pixel_pairs, patch_pairs: their squares, the numbers of weights.
+        pixels, patches: Their numbers.
+        pixel_pairs, patch_pairs: Their squares, the numbers of weights.
     """
 
     pixels: int
@@ -98,12 +98,12 @@ def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
     """The leading `count` principal components of the learned patch filters.
 
     Args:
-        model: a model with a patch embedding.
-        count: number of components; 28 as in the paper's figure.
+        model: A model with a patch embedding.
+        count: Number of components; 28 as in the paper's figure.
 
     Raises:
-        UnsupportedError: for a model whose patch embedding is not one layer of filters over pixels.
-        NotFiniteError: for weights that are not finite.
+        UnsupportedError: For a model whose patch embedding is not one layer of filters over pixels.
+        NotFiniteError: For weights that are not finite.
 
     Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 left.
     """
@@ -136,11 +136,11 @@ class Paste:
     Attributes:
         source: (row, col) of the patch in its own scene.
         target: (row, col) in the other scene; the same as `source` by default.
-        block: side of the square of patches that is pasted with the patch at its centre, an odd number; 1 is the patch alone. A
+        block: Side of the square of patches that is pasted with the patch at its centre, an odd number; 1 is the patch alone. A
             square that exceeds the edge of either scene is cropped.
 
     Raises:
-        ValueError: for an even block.
+        ValueError: For an even block.
     """
 
     source: Cell
@@ -176,8 +176,8 @@ def pasted(source: Tensor, target: Tensor, paste: Paste, layout: TokenLayout) ->
     """A copy of `target` (3, height, width) with the block of `source` (3, height, width) pasted in.
 
     Raises:
-        ValueError: for inputs of another size than the layout's.
-        IndexError: for a patch outside the grid.
+        ValueError: For inputs of another size than the layout's.
+        IndexError: For a patch outside the grid.
     """
     for pixels in (source, target):
         if tuple(pixels.shape[-2:]) != layout.input_size:
@@ -217,14 +217,14 @@ def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -
     direction every cosine is high, which the control shows.
 
     Args:
-        model: a model that is a sequence of blocks.
+        model: A model that is a sequence of blocks.
         source: (3, height, width), normalised.
         target: (3, height, width), normalised.
-        paste: the patch, and where it is pasted.
+        paste: The patch, and where it is pasted.
 
     Raises:
-        UnsupportedError: for a model that is not a sequence of blocks.
-        ValueError, IndexError: as `pasted`.
+        UnsupportedError: For a model that is not a sequence of blocks.
+        ValueError, IndexError: As `pasted`.
     """
     layout = model.layout
     with model.lock:

@@ -45,7 +45,7 @@ def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbeddi
     """The position embedding of `layout`'s patches, resampled to its grid by the model's own code.
 
     Raises:
-        UnsupportedError: if no position embedding is added to the patches (rotary and relative positions act inside the
+        UnsupportedError: If no position embedding is added to the patches (rotary and relative positions act inside the
             attention; some models have none), if it is zero, and if it is not one vector for each patch.
     """
     vectors = added_vectors(model, layout)
@@ -75,7 +75,7 @@ def added_vectors(model: ModelLike, layout: TokenLayout) -> Tensor:
         (patches, width) in the model's precision.
 
     Raises:
-        UnsupportedError: if nothing is added, or if it is not one vector for each patch.
+        UnsupportedError: If nothing is added, or if it is not one vector for each patch.
     """
     with model.lock:
         size = getattr(model, "input_size", None) if model.layout == layout else None
@@ -106,16 +106,16 @@ def position_similarity(model: ModelLike, layout: TokenLayout, patches: Sequence
     """Cosine similarity of the position embeddings of every two patches, in [-1, 1].
 
     Args:
-        model: a model that adds position embeddings.
-        layout: which token is which patch.
-        patches: numbers of the patches, counted row by row from 0, whose rows are returned; all by default.
+        model: A model that adds position embeddings.
+        layout: Which token is which patch.
+        patches: Numbers of the patches, counted row by row from 0, whose rows are returned; all by default.
 
     Returns:
         (patches, patches) float32, or (chosen, patches).
 
     Raises:
-        UnsupportedError: as `position_embedding`, and if the result would be larger than LARGEST bytes.
-        IndexError: for a patch that does not exist.
+        UnsupportedError: As `position_embedding`, and if the result would be larger than LARGEST bytes.
+        IndexError: For a patch that does not exist.
 
     Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 centre.
     """
@@ -167,10 +167,10 @@ class StepSimilarity:
     """Mean position similarity of pairs of patches at a given distance along rows, columns and diagonals.
 
     Attributes:
-        step: the distance in patches.
-        row: of pairs `step` apart in one row.
-        column: of pairs `step` apart in one column.
-        diagonal: of pairs `step` apart along both, in both directions.
+        step: The distance in patches.
+        row: Of pairs `step` apart in one row.
+        column: Of pairs `step` apart in one column.
+        diagonal: Of pairs `step` apart along both, in both directions.
     """
 
     step: int
@@ -184,11 +184,11 @@ def similarity_by_step(similarity: np.ndarray, layout: TokenLayout, step: int) -
 
     Args:
         similarity: (patches, patches), as from `position_similarity`.
-        layout: of the patches.
-        step: number of patches, 1 or more and smaller than the sides of the grid.
+        layout: Of the patches.
+        step: Number of patches, 1 or more and smaller than the sides of the grid.
 
     Raises:
-        ValueError: for another step.
+        ValueError: For another step.
     """
     rows, cols = layout.grid
     if not 1 <= step < min(rows, cols):
@@ -236,15 +236,15 @@ def patch_embedding(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> Te
     """The output of the model's patch embedding, before positions are added.
 
     Args:
-        model: any model.
+        model: Any model.
         pixels: (3, height, width), normalised.
-        layout: which token is which patch.
+        layout: Which token is which patch.
 
     Returns:
         (patches, width) float32.
 
     Raises:
-        UnsupportedError: if the model has no patch embedding with one vector for each patch.
+        UnsupportedError: If the model has no patch embedding with one vector for each patch.
     """
     with model.lock:
         vectors = embedded_patches(model.module, pixels.to(next(model.module.parameters())), layout)

@@ -25,11 +25,11 @@ class Prediction:
     """One output.
 
     Attributes:
-        index: number of the output.
-        label: its name.
-        probability: of the class (softmax) or of the label (sigmoid); None for regression.
-        logit: the output itself.
-        kind: what the outputs are.
+        index: Number of the output.
+        label: Its name.
+        probability: Of the class (softmax) or of the label (sigmoid); None for regression.
+        logit: The output itself.
+        kind: What the outputs are.
     """
 
     index: int
@@ -60,15 +60,15 @@ def top_predictions(
 
     Args:
         logits: (outputs,).
-        labels: the model, which has names and kind of its outputs, or the names alone; "class 17" without names.
-        count: how many.
-        kind: what the outputs are, if no model is given: an OutputKind or its name, such as "multi_label_classification". By
+        labels: The model, which has names and kind of its outputs, or the names alone; "class 17" without names.
+        count: How many.
+        kind: What the outputs are, if no model is given: an OutputKind or its name, such as "multi_label_classification". By
             default one output is read by a sigmoid, and more by a softmax.
 
     Raises:
-        ValueError: for another number of labels than of outputs.
-        UnsupportedError: for features.
-        NotFiniteError: for logits that are not finite.
+        ValueError: For another number of labels than of outputs.
+        UnsupportedError: For features.
+        NotFiniteError: For logits that are not finite.
     """
     need_one_vector(logits, 1)
     names = labels if labels is None or isinstance(labels, Sequence) else labels.labels
@@ -108,7 +108,7 @@ class Lens:
 
     Attributes:
         logits: (layers + 1, outputs), at least float32: read before the first layer, then after each layer.
-        kind: what the outputs are.
+        kind: What the outputs are.
     """
 
     logits: Tensor
@@ -132,7 +132,7 @@ def logit_lens(question: Question) -> Lens:
     """The model's final norm, pooling and head applied to the sequence after every layer.
 
     Raises:
-        UnsupportedError: for a model without a classifier, or whose head cannot be applied to a layer.
+        UnsupportedError: For a model without a classifier, or whose head cannot be applied to a layer.
 
     Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; Vilas et al. 2023 (arXiv 2310.18969).
     """
@@ -150,8 +150,8 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
     the mean, an attention pooling), it reads this patch alone.
 
     Args:
-        question: the model, image and target.
-        layer: read after this number of layers; all by default.
+        question: The model, image and target.
+        layer: Read after this number of layers; all by default.
 
     Returns:
         (layers + 1, rows, cols, classes) logits, or (rows, cols, classes) for one `layer`.

@@ -34,11 +34,11 @@ def query_of(trace: Trace, query: QueryLike | None = None) -> Query:
     """`query` as a `Query`, by default `default_query`.
 
     Args:
-        trace: the trace that must have the query.
-        query: a token's index, a text form ("cls", "r3c5", "mean", "pool", "cls+dist"), or a `Query`.
+        trace: The trace that must have the query.
+        query: A token's index, a text form ("cls", "r3c5", "mean", "pool", "cls+dist"), or a `Query`.
 
     Raises:
-        UnsupportedError: for a query that the trace does not have.
+        UnsupportedError: For a query that the trace does not have.
     """
     if trace.not_sequential:
         return layer_query(trace, query)
@@ -114,12 +114,12 @@ def nearest_query(layer: Layer, query: QueryLike, grid: tuple[int, int]) -> Quer
     mapped part by part.
 
     Args:
-        layer: the layer.
-        query: a query of `grid`.
+        layer: The layer.
+        query: A query of `grid`.
         grid: (rows, cols) of the grid on which `query` is named.
 
     Raises:
-        UnsupportedError: for text that is not a query, or a patch outside `grid`.
+        UnsupportedError: For text that is not a query, or a patch outside `grid`.
     """
     layout, asked = layer.query_layout, as_query(query, layer.query_layout)
     if not layout.num_patches:

@@ -67,11 +67,11 @@ class BareModel:
     """A module and its token layout as a model: a copy with other weights, or a module that `load_model` did not load.
 
     Attributes:
-        module: the module; wrappers (torch.compile, DataParallel) are removed.
-        layout: which token is which patch.
-        name: name of the model in messages.
-        output_kind: what its outputs are; by default determined from the module.
-        lock: held during passes.
+        module: The module; wrappers (torch.compile, DataParallel) are removed.
+        layout: Which token is which patch.
+        name: Name of the model in messages.
+        output_kind: What its outputs are; by default determined from the module.
+        lock: Held during passes.
     """
 
     module: nn.Module
@@ -89,8 +89,8 @@ class AttentionGradients:
     """One image's attention with the gradient of the target's score by its weights.
 
     Attributes:
-        layers: each layer over the token grid, first layer first.
-        pooling: pooling layers at the end; often empty.
+        layers: Each layer over the token grid, first layer first.
+        pooling: Pooling layers at the end; often empty.
     """
 
     layers: tuple[WeightGradient, ...]
@@ -102,12 +102,12 @@ class Question:
     """One model, one input and one target.
 
     Attributes:
-        model: any ModelLike.
+        model: Any ModelLike.
         pixels: (3, height, width), normalised.
-        target: the number to explain.
+        target: The number to explain.
 
     Raises:
-        UnsupportedError: for a class target of a model without a classifier.
+        UnsupportedError: For a class target of a model without a classifier.
     """
 
     model: ModelLike
@@ -231,7 +231,7 @@ class Question:
         """The query whose row explains the target: the target's token, else the query that the output is computed from.
 
         Raises:
-            UnsupportedError: for a token that does not exist.
+            UnsupportedError: For a token that does not exist.
         """
         if isinstance(self.target, SelfDot) and self.target.token is not None:
             return as_query(self.target.token, self.layout)

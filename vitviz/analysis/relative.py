@@ -30,7 +30,7 @@ class RelativeBias:
     """One layer's position bias, computed by the model's own forward pass, whether from a table or from a network.
 
     Attributes:
-        layer: dotted name of the attention module.
+        layer: Dotted name of the attention module.
         values: (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over one
             window.
         window: (rows, cols) of patches that attend to each other, if they are a rectangle without prefix tokens and padding;
@@ -50,11 +50,11 @@ def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Rela
     """The bias of every layer that adds one, first layer first.
 
     Args:
-        model: any model.
+        model: Any model.
         input_size: (height, width) in pixels.
 
     Raises:
-        UnsupportedError: if no layer adds one.
+        UnsupportedError: If no layer adds one.
     """
     found = score_biases(model.module, input_size)
     if not found:
@@ -94,7 +94,7 @@ class OffsetBias:
     """One layer's bias as a function of displacement.
 
     Attributes:
-        layer: dotted name of the attention module.
+        layer: Dotted name of the attention module.
         values: (heads, 2 rows - 1, 2 cols - 1) float32: added to the score of a key displaced down and to the right from its
             query by (index - centre) steps.
         window: (rows, cols) of patches that attend to each other.
@@ -115,11 +115,11 @@ def offset_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Offset
     """The bias of every layer that adds one which depends on displacement alone. Hold the model's lock.
 
     Args:
-        model: any model.
+        model: Any model.
         input_size: (height, width) in pixels.
 
     Raises:
-        UnsupportedError: if there is no such layer.
+        UnsupportedError: If there is no such layer.
     """
     placed = {p.module: p for p in reversed(placements_of(model.module, input_size)) if p.placed}
     found = [by_offset(bias, placed[bias.layer]) for bias in relative_biases(model, input_size) if bias.layer in placed]
@@ -163,7 +163,7 @@ class RotaryTable:
         sin, cos: (layers or 1, heads or 1, patches, channels): size 1 if all layers or heads share the angles (axial), else the
             frequencies are learned for each (mixed).
         grid: (rows, cols) of patches.
-        layers, heads: numbers of the model's layers and heads.
+        layers, heads: Numbers of the model's layers and heads.
     """
 
     sin: Tensor
@@ -178,15 +178,15 @@ class RotaryTable:
         cos(a - b) = cos a cos b + sin a sin b, averaged over the channels.
 
         Args:
-            layer: counted from 0.
-            head: counted from 0.
-            patches: numbers of the patches, counted row by row from 0, whose rows are returned; all by default.
+            layer: Counted from 0.
+            head: Counted from 0.
+            patches: Numbers of the patches, counted row by row from 0, whose rows are returned; all by default.
 
         Returns:
             (patches, patches) float32, or (chosen, patches).
 
         Raises:
-            IndexError: for a layer, head or patch that does not exist.
+            IndexError: For a layer, head or patch that does not exist.
         """
         layer, head = checked_index(layer, self.layers, "layer"), checked_index(head, self.heads, "head")
         layer, head = (min(asked, kept - 1) for asked, kept in zip((layer, head), self.sin.shape[:2], strict=True))
@@ -201,7 +201,7 @@ class RotaryTable:
             (2 rows - 1, 2 cols - 1) float32.
 
         Raises:
-            IndexError: for a layer or head that does not exist.
+            IndexError: For a layer or head that does not exist.
         """
         rows, cols = self.grid
         last_row, last_col = (rows - 1) * cols, cols - 1

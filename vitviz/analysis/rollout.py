@@ -30,14 +30,14 @@ class RolloutOptions:
     """The options of rollout.
 
     Attributes:
-        alpha: weight of the residual connection, 0.5 in the paper: an assumption, not a measurement.
-        fusion: how heads are fused: "mean" (the paper), "max" or "min"; after the last two, rows are normalised again.
-        discard: share of each fused row's patch entries that is set to 0, the smallest ones. Prefix columns are kept, and
+        alpha: Weight of the residual connection, 0.5 in the paper: an assumption, not a measurement.
+        fusion: How heads are fused: "mean" (the paper), "max" or "min"; after the last two, rows are normalised again.
+        discard: Share of each fused row's patch entries that is set to 0, the smallest ones. Prefix columns are kept, and
             entries equal to the smallest kept one, so that equal entries are treated alike.
-        first_layer, last_layer: range of layers, counted from 0, both included; last_layer None is the last one.
+        first_layer, last_layer: Range of layers, counted from 0, both included; last_layer None is the last one.
 
     Raises:
-        ValueError: for an option out of range.
+        ValueError: For an option out of range.
     """
 
     alpha: float = 0.5
@@ -62,8 +62,8 @@ class RolloutOptions:
         """The layers of the range, first layer first.
 
         Raises:
-            UnsupportedError: if a product of the layers' weights is not defined; the message has the reason.
-            ValueError: for a range outside the model.
+            UnsupportedError: If a product of the layers' weights is not defined; the message has the reason.
+            ValueError: For a range outside the model.
         """
         layers = trace.sequence("Rollout")
         last = trace.num_layers - 1 if self.last_layer is None else self.last_layer
@@ -137,18 +137,18 @@ def rollout_row(
     """The rollout of one query by the recursion r <- r Â_l from the last layer down, without a (tokens, tokens) matrix.
 
     Args:
-        trace: of a model whose layers relate one grid of patches.
-        query: token index or name ("cls", "r3c5"), "mean" (mean over patch queries), "pool" (the pooling query), or a weighted
+        trace: Of a model whose layers relate one grid of patches.
+        query: Token index or name ("cls", "r3c5"), "mean" (mean over patch queries), "pool" (the pooling query), or a weighted
             set ("cls+dist"); by default the query that the model's output is computed from.
-        options: alpha, fusion, discarded share and range of layers.
-        progress: called with (layers done, layers in all); an exception that it raises stops the work.
+        options: Weight of the residual connection (alpha), fusion of heads, discarded share, range of layers.
+        progress: Called with (layers done, layers in all); an exception that it raises stops the work.
 
     Returns:
         (tokens,) in the layers' precision.
 
     Raises:
-        UnsupportedError: if rollout is not defined for this model.
-        ValueError: for a range of layers outside the model.
+        UnsupportedError: If rollout is not defined for this model.
+        ValueError: For a range of layers outside the model.
 
     Source: Abnar and Zuidema 2020 (arXiv 2005.00928), equation 1.
     """
@@ -168,8 +168,8 @@ def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Prog
         (tokens, tokens) in the layers' precision; row q is the rollout of query q.
 
     Raises:
-        UnsupportedError: if rollout is not defined for this model.
-        ValueError: for a range of layers outside the model.
+        UnsupportedError: If rollout is not defined for this model.
+        ValueError: For a range of layers outside the model.
     """
     layers = options.layers(trace)
     matrix = torch.eye(layers[0].num_queries, device=trace.device, dtype=layers[0].dtype)
@@ -275,9 +275,9 @@ def head_fused_traces(
     fusions take little more time than one, because the weights are computed once.
 
     Args:
-        trace: of a model whose layers relate one grid of patches.
-        fusions: those of "mean", "max" and "min" to compute.
-        progress: called with (layers done, layers in all); an exception that it raises stops the work.
+        trace: Of a model whose layers relate one grid of patches.
+        fusions: Those of "mean", "max" and "min" to compute.
+        progress: Called with (layers done, layers in all); an exception that it raises stops the work.
     """
     layers: dict[str, list[Attention]] = {fusion: [] for fusion in fusions}
     given = trace.sequence("Rollout")

@@ -30,9 +30,9 @@ class CascadeStep:
     """One step of the cascade.
 
     Attributes:
-        name: the part randomised last: "head", "layer 11", ..., "embedding".
-        maps: method -> its map with this part and all parts above randomised.
-        similarity: method -> Spearman correlation with the trained model's map; NaN if a map is constant.
+        name: The part randomised last: "head", "layer 11", ..., "embedding".
+        maps: Method -> its map with this part and all parts above randomised.
+        similarity: Method -> Spearman correlation with the trained model's map; NaN if a map is constant.
     """
 
     name: str
@@ -66,12 +66,12 @@ def cascade(
     The model is not modified: the parameters of a copy are randomised.
 
     Args:
-        question: the model, image and target.
-        methods: name -> function that computes the map.
-        maps: the trained model's maps, if computed already.
-        every: blocks in one step.
-        seed: of the random parameters.
-        progress: called with (maps computed, maps in all); an exception that it raises stops the work.
+        question: The model, image and target.
+        methods: Name -> function that computes the map.
+        maps: The trained model's maps, if computed already.
+        every: Blocks in one step.
+        seed: Of the random parameters.
+        progress: Called with (maps computed, maps in all); an exception that it raises stops the work.
 
     Source: Adebayo et al. 2018 (arXiv 1810.03292), section 3.
     """

@@ -51,7 +51,7 @@ class TokenOutliers:
         mass: (layers, tokens) float32: the token's share of a layer's attention, the mean over heads and queries.
         by_norm: (layers + 1, tokens) boolean: norm above `norm_times` the median patch's.
         by_mass: (layers, tokens) boolean: mass above `mass_times` the median patch's.
-        norm_times, mass_times: the thresholds.
+        norm_times, mass_times: The thresholds.
     """
 
     norms: np.ndarray
@@ -132,9 +132,9 @@ class MapSinks:
 
     Attributes:
         cells: (row, col) of each, largest value first.
-        share: their share of the map's sum.
-        peak_is_sink: whether the map's largest patch is one of them, so that a sink determines the colour scale.
-        without_sinks: the map with the sinks set to zero.
+        share: Their share of the map's sum.
+        peak_is_sink: Whether the map's largest patch is one of them, so that a sink determines the colour scale.
+        without_sinks: The map with the sinks set to zero.
     """
 
     cells: tuple[tuple[int, int], ...]
@@ -153,13 +153,13 @@ def rollout_sinks(
     ISOLATED_TIMES its second largest neighbour. A patch with the first property alone may belong to the object.
 
     Args:
-        trace: the trace of `heatmap`.
+        trace: The trace of `heatmap`.
         heatmap: `rollout` of the trace, with `options`.
-        options: of the rollout.
+        options: Of the rollout.
         mass: `attention_mass` of the trace, if computed already.
 
     Raises:
-        UnsupportedError: as `rollout`.
+        UnsupportedError: As `rollout`.
     """
     options.layers(trace)  # raises if the layers cannot be multiplied
     shares = attention_mass(trace) if mass is None else mass  # (layers, tokens)
@@ -195,12 +195,12 @@ def projected_value_norms(attention: Attention, module: nn.Module) -> Tensor:
     """(heads, keys): ||v_k W_o|| of each head, with W_o its slice of the output projection times the block's LayerScale.
 
     Args:
-        attention: one layer of a trace with `keep_values=True`.
-        module: the model.
+        attention: One layer of a trace with `keep_values=True`.
+        module: The model.
 
     Raises:
-        ValueError: without values.
-        UnsupportedError: if the layer's output does not go directly into a linear projection.
+        ValueError: Without values.
+        UnsupportedError: If the layer's output does not go directly into a linear projection.
 
     Source: Kobayashi et al. 2020, "Attention is not only a weight" (arXiv 2004.10102), section 2.
     """
@@ -213,12 +213,12 @@ def value_norms(model: ModelLike, pixels: Tensor, progress: Progress | None = No
     """`projected_value_norms` (heads, keys) of every layer, from one forward pass that keeps no values.
 
     Args:
-        model: a model with one grid of tokens.
+        model: A model with one grid of tokens.
         pixels: (3, height, width), normalised.
-        progress: called with (attention calls done, calls in all); an exception that it raises stops the work.
+        progress: Called with (attention calls done, calls in all); an exception that it raises stops the work.
 
     Raises:
-        UnsupportedError: as `projected_value_norms`.
+        UnsupportedError: As `projected_value_norms`.
     """
     norms: list[Tensor] = []
     with model.lock:
@@ -240,7 +240,7 @@ def kept_value_norms(model: ModelLike, trace: Trace, hidden_states: HiddenStates
     """`value_norms` from a trace with values and the states between its blocks; one block of each class is run.
 
     Raises:
-        UnsupportedError: as `projected_value_norms`.
+        UnsupportedError: As `projected_value_norms`.
     """
     blocks = Blocks(model.module)
     kinds = {(type(block), *map(type, block.children())): index for index, block in enumerate(blocks.blocks)}

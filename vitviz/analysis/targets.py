@@ -34,7 +34,7 @@ class ClassLogit:
     """One output. Its likelihood is the softmax of a class, the sigmoid of a label, and for regression the output itself.
 
     Attributes:
-        index: number of the output.
+        index: Number of the output.
     """
 
     index: int
@@ -60,8 +60,8 @@ class LogitDifference:
     labels the probability that it is `index` if exactly one of the two applies. For regression it is the difference itself.
 
     Attributes:
-        index: number of the output.
-        other: number of the output that is subtracted.
+        index: Number of the output.
+        other: Number of the output that is subtracted.
     """
 
     index: int
@@ -89,7 +89,7 @@ class SelfDot:
     token of the unchanged image, in [-1, 1].
 
     Attributes:
-        token: index of the token; None for the pooled output.
+        token: Index of the token; None for the pooled output.
     """
 
     token: int | None = None
@@ -131,7 +131,7 @@ def default_target(subject: Any, logits: Tensor) -> Target:
     """The most probable class or label; for regression the first output; without a classifier `SelfDot` of the pooled output.
 
     Args:
-        subject: a model, or its module.
+        subject: A model, or its module.
         logits: (outputs,).
     """
     need_one_vector(logits, 1)

@@ -55,11 +55,11 @@ class Ablation:
     """All changes of one pass, by layer.
 
     Attributes:
-        heads: layer -> HeadSwitch.
-        cut: layer -> tokens whose key columns are set to minus infinity before the softmax.
-        num_tokens: length of the whole sequence; attention over its last part only (patches without prefix) leaves out the
+        heads: Layer -> HeadSwitch.
+        cut: Layer -> tokens whose key columns are set to minus infinity before the softmax.
+        num_tokens: Length of the whole sequence; attention over its last part only (patches without prefix) leaves out the
             same tokens.
-        observe: called with (layer, heads' output (batch, heads, tokens, head_dim)) after each attention of a
+        observe: Called with (layer, heads' output (batch, heads, tokens, head_dim)) after each attention of a
             layer; changes nothing.
     """
 
@@ -147,11 +147,11 @@ def ablated(parts: Mapping[int, nn.Module], ablation: Ablation) -> Iterator[None
     The hooks are removed at the end, also after an exception.
 
     Args:
-        parts: layer -> module whose attention is changed.
-        ablation: the changes by layer.
+        parts: Layer -> module whose attention is changed.
+        ablation: The changes by layer.
 
     Raises:
-        UnsupportedError: if no attention call was recognised in a part with a change. Raised after that part's forward pass;
+        UnsupportedError: If no attention call was recognised in a part with a change. Raised after that part's forward pass;
             for a part that did not run although others did, at the end of the block.
     """
     handles: list[RemovableHandle] = []

@@ -142,14 +142,14 @@ class Attention(AttentionBase):
     computes its weights itself leaves `explicit`.
 
     Attributes:
-        name: dotted name of the attention module, "blocks.3.attn".
-        query_layout: which query is which patch; in stages, pooling and class attention it differs from the keys' layout.
-        key_layout: which key is which patch.
+        name: Dotted name of the attention module, "blocks.3.attn".
+        query_layout: Which query is which patch; in stages, pooling and class attention it differs from the keys' layout.
+        key_layout: Which key is which patch.
         q: (heads, queries, head_dim), exactly as applied: after query/key norm, scaling and rotation.
         k: (heads, keys, head_dim).
         v: (heads, keys, value_dim), if requested.
-        bias: added to the scores, or None.
-        scale: the factor on q kT.
+        bias: Added to the scores, or None.
+        scale: The factor on q kT.
         lse: (heads, queries) log-sum-exp of each row of scores, if the fused kernel returned it: a weight is then one exp.
         explicit: (heads, queries, keys) weights as the model computed them.
         rows_sum_to_one: False if the model mixes heads or subtracts maps after the softmax.
@@ -203,8 +203,8 @@ class Attention(AttentionBase):
             (heads, chosen queries, keys) float32.
 
         Raises:
-            ValueError: for explicit weights, whose scores are unknown.
-            IndexError: for a head that does not exist.
+            ValueError: For explicit weights, whose scores are unknown.
+            IndexError: For a head that does not exist.
         """
         if self.q is None or self.k is None:
             raise ValueError(f"{self.name} gave its weights directly; it has no scores to show")
@@ -231,7 +231,7 @@ class Attention(AttentionBase):
         With explicit weights the result may be a view of the trace: do not write to it.
 
         Raises:
-            IndexError: for a head that does not exist.
+            IndexError: For a head that does not exist.
         """
         heads = self._heads(head)
         if self.explicit is not None:

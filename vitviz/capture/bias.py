@@ -138,11 +138,11 @@ def score_biases(module: nn.Module, input_size: tuple[int, int]) -> dict[str, Te
     Bias that also depends on the query's content (decomposed relative positions) is not included.
 
     Args:
-        module: the model.
+        module: The model.
         input_size: (height, width) in pixels.
 
     Returns:
-        dotted name of the attention module -> (heads, queries, keys). Of windows it is the first one's, which is not masked by
+        Dotted name of the attention module -> (heads, queries, keys). Of windows it is the first one's, which is not masked by
         a shift.
     """
     module = unwrapped(module)

@@ -25,7 +25,7 @@ class Output:
     Attributes:
         logits: (batch, classes), or the pooled features (batch, width) of a model without a classifier.
         tokens: (batch, tokens, width) after the final norm; None if no final norm was found.
-        kind: what the logits are.
+        kind: What the logits are.
     """
 
     logits: Tensor
@@ -48,9 +48,9 @@ class HiddenStates:
     """The states of one forward pass between its blocks.
 
     Attributes:
-        states: layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last.
-        extras: further arguments of each block (rotary tables, shared bias), needed to run it again.
-        output: the output of the pass.
+        states: Layers + 1 tensors (batch, tokens, width): the input of every block, then the output of the last.
+        extras: Further arguments of each block (rotary tables, shared bias), needed to run it again.
+        output: The output of the pass.
     """
 
     states: tuple[Tensor, ...]
@@ -101,12 +101,12 @@ def run(module: nn.Module, x: Tensor, kind: OutputKind | None = None) -> Output:
     """The module's forward pass in evaluation mode, with the final tokens.
 
     Args:
-        module: the model.
+        module: The model.
         x: (batch, 3, height, width), normalised.
-        kind: what the outputs are; by default determined from the module.
+        kind: What the outputs are; by default determined from the module.
 
     Raises:
-        NotFiniteError: if an output is not finite.
+        NotFiniteError: If an output is not finite.
     """
     module = unwrapped(module)
     tokens: list[Tensor] = []
@@ -126,11 +126,11 @@ class Blocks:
     """The blocks of a timm module and its head. The module is called with temporary hooks and not modified.
 
     Args:
-        module: the model.
-        kind: what the outputs are; by default determined from the module.
+        module: The model.
+        kind: What the outputs are; by default determined from the module.
 
     Raises:
-        UnsupportedError: for a module that is not a single sequence of blocks with a head.
+        UnsupportedError: For a module that is not a single sequence of blocks with a head.
     """
 
     def __init__(self, module: nn.Module, kind: OutputKind | None = None) -> None:
@@ -163,11 +163,11 @@ class Blocks:
 
         Args:
             x: (batch, 3, height, width), normalised.
-            after: called with (layer, state) after each block; its result replaces the state.
-            forward: runs the pass on x in place of `run`, to record something else as well.
+            after: Called with (layer, state) after each block; its result replaces the state.
+            forward: Runs the pass on x in place of `run`, to record something else as well.
 
         Raises:
-            UnsupportedError: if the head reads more than the last block's tokens.
+            UnsupportedError: If the head reads more than the last block's tokens.
         """
         inputs: list[Tensor] = []
         extras: list[tuple[tuple[Any, ...], dict[str, Any]]] = []

@@ -32,9 +32,9 @@ class AttentionCalls(TorchFunctionMode):
     """Recognises attention in the functions that a model calls on this thread, and calls `events`.
 
     Args:
-        events: called at each call.
-        names: the model's modules by name, to find out which one is calling.
-        refusing: whether to raise UnsupportedError for attention that cannot be followed: weights with dropout, values
+        events: Called at each call.
+        names: The model's modules by name, to find out which one is calling.
+        refusing: Whether to raise UnsupportedError for attention that cannot be followed: weights with dropout, values
             multiplied by weights that are not normalised, and, at the end of a pass without an exception, normalised scores
             that were not multiplied with values.
     """
@@ -346,7 +346,7 @@ def our_own_errors(what: Any) -> Iterator[None]:
     """Turns an error of this package's code into a CaptureError, so that it is not mistaken for an error of the model.
 
     Args:
-        what: the function that is being followed, or a description of it, for the message.
+        what: The function that is being followed, or a description of it, for the message.
     """
     try:
         yield

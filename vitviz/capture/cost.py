@@ -36,11 +36,11 @@ class PassCost:
 
     Attributes:
         shapes: (batch, heads, queries, keys) of every attention call in order, windows folded into the batch.
-        attention: operations inside fused attention: q kT, and the weights times v.
-        rest: operations of all other products and convolutions.
-        rollout: operations of computing every weight of every layer once, as rollout does.
-        kept: bytes of the trace.
-        peak: largest number of bytes allocated at one time, with the trace and without the model's parameters.
+        attention: Operations inside fused attention: q kT, and the weights times v.
+        rest: Operations of all other products and convolutions.
+        rollout: Operations of computing every weight of every layer once, as rollout does.
+        kept: Bytes of the trace.
+        peak: Largest number of bytes allocated at one time, with the trace and without the model's parameters.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -61,9 +61,9 @@ class Estimate:
     """The time that a pass of `cost` takes on this machine.
 
     Attributes:
-        cost: operations and bytes of the pass.
-        seconds: time of the forward pass.
-        rollout_seconds: time of one rollout after it, or of another computation with every weight.
+        cost: Operations and bytes of the pass.
+        seconds: Time of the forward pass.
+        rollout_seconds: Time of one rollout after it, or of another computation with every weight.
     """
 
     cost: PassCost
@@ -259,9 +259,9 @@ class Throughput:
     """Operations a second, two for each term of a product.
 
     Attributes:
-        attention: inside the fused call.
-        rest: in the remainder of a block, including the time of functions between its products.
-        rollout: of weights that are computed in chunks and multiplied with a vector.
+        attention: Inside the fused call.
+        rest: In the remainder of a block, including the time of functions between its products.
+        rollout: Of weights that are computed in chunks and multiplied with a vector.
     """
 
     attention: float

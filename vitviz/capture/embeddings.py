@@ -51,9 +51,9 @@ def embedded_patches(module: nn.Module, pixels: Tensor, layout: TokenLayout) -> 
     """The patch embeddings of one model input. Hold the model's lock.
 
     Args:
-        module: the model.
+        module: The model.
         pixels: (3, height, width), normalised.
-        layout: which token is which patch.
+        layout: Which token is which patch.
 
     Returns:
         (patches, width), or None if the embedding is not one vector for each patch.
@@ -78,8 +78,8 @@ def added_positions(module: nn.Module, layout: TokenLayout, input_size: tuple[in
     The patch embeddings are replaced by zeros; the input of the first layer then is what was added.
 
     Args:
-        module: the model.
-        layout: which token is which patch.
+        module: The model.
+        layout: Which token is which patch.
         input_size: (height, width) in pixels; for overlapping patches it does not follow from the layout.
 
     Returns:
@@ -131,7 +131,7 @@ def one_vector_a_patch(tokens: Tensor, layout: TokenLayout) -> Tensor | None:
 
     Args:
         tokens: (1, tokens, width), (1, rows, cols, width) or (1, width, rows, cols).
-        layout: which token is which patch.
+        layout: Which token is which patch.
 
     Returns:
         (patches, width), or None for tokens of another shape.

@@ -28,8 +28,8 @@ class AttentionEvents:
         """Called with a product of two tensors of the pass, which may become scores.
 
         Args:
-            result: the product, with `added`.
-            added: the tensor that the same function (torch.baddbmm) added to the product, or None.
+            result: The product, with `added`.
+            added: The tensor that the same function (torch.baddbmm) added to the product, or None.
         """
 
     def scores(self, scores: Tensor) -> Tensor:
@@ -53,12 +53,12 @@ class Call:
     """One application of attention inside a forward pass, batched, exactly as applied: q and k, or explicit weights.
 
     Attributes:
-        module: dotted name of the innermost module whose code made the call ("" for the model itself).
+        module: Dotted name of the innermost module whose code made the call ("" for the model itself).
         q: (batch, heads, queries, head_dim), or with more leading axes where the model folds windows apart.
         k: (batch, heads, keys, head_dim).
         v: (batch, heads, keys, value_dim).
-        mask: additive bias, broadcastable to (batch, heads, queries, keys), or None.
-        scale: the factor on q kT.
+        mask: Additive bias, broadcastable to (batch, heads, queries, keys), or None.
+        scale: The factor on q kT.
         lse: (batch, heads, queries) log-sum-exp of the scores, if the kernel returned it.
         explicit: (batch, heads, queries, keys): the weights as multiplied with the values.
     """
@@ -109,8 +109,8 @@ class FusedCall(NamedTuple):
         query: (.., heads, queries, head_dim).
         key: (.., heads, keys, head_dim); with enable_gqa fewer heads, each shared by several heads of the query.
         value: (.., heads, keys, value_dim), likewise.
-        attn_mask: broadcastable to (.., heads, queries, keys): added to the scores; if boolean, False masks a key.
-        dropout_p, is_causal, scale, enable_gqa: as in torch.
+        attn_mask: Broadcastable to (.., heads, queries, keys): added to the scores; if boolean, False masks a key.
+        dropout_p, is_causal, scale, enable_gqa: As in torch.
     """
 
     query: Tensor
@@ -151,7 +151,7 @@ class FusedCall(NamedTuple):
         """The call as a `Call` of `module`, with one key head and one value head for each query head.
 
         Args:
-            module: dotted name of the module that made the call.
+            module: Dotted name of the module that made the call.
             lse: (batch, heads, queries) log-sum-exp of the scores, if the kernel returned it.
         """
         query, key, value = self.query, self.key, self.value

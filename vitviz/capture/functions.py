@@ -96,11 +96,11 @@ class Product:
     Which axis holds the keys and which the queries follows from the letters.
 
     Attributes:
-        left, right: the operands.
-        left_letters, right_letters: a letter for each of their axes.
-        out: a letter for each axis of the result.
-        added: the tensor that the function adds to the product (torch.baddbmm), or None.
-        scaled: whether the function also scales the product.
+        left, right: The operands.
+        left_letters, right_letters: A letter for each of their axes.
+        out: A letter for each axis of the result.
+        added: The tensor that the function adds to the product (torch.baddbmm), or None.
+        scaled: Whether the function also scales the product.
     """
 
     left: Tensor
@@ -184,10 +184,10 @@ class WeightedSum:
     """A product of attention weights with values, with access in a fixed order of axes.
 
     Attributes:
-        module: dotted name of the module that computed the weights.
-        operand: the weights in the model's order of axes.
-        repeated: whether the same weights were multiplied with other values before.
-        signed: whether weights were subtracted from others, so that they may be negative.
+        module: Dotted name of the module that computed the weights.
+        operand: The weights in the model's order of axes.
+        repeated: Whether the same weights were multiplied with other values before.
+        signed: Whether weights were subtracted from others, so that they may be negative.
     """
 
     def __init__(self, module: str, product: Product, *, on_the_left: bool) -> None:

@@ -35,10 +35,10 @@ class Watched:
     """One attention call in the autograd graph.
 
     Attributes:
-        call: the call's inputs.
-        result: the tensor to differentiate by: a fused call's output (batch, heads, queries, value_dim), or explicit weights in
+        call: The call's inputs.
+        result: The tensor to differentiate by: a fused call's output (batch, heads, queries, value_dim), or explicit weights in
             the model's order of axes.
-        orient: brings the gradient by `result` into the call's order of axes: (batch, heads, queries, value_dim) or (batch,
+        orient: Brings the gradient by `result` into the call's order of axes: (batch, heads, queries, value_dim) or (batch,
             heads, queries, keys).
     """
 
@@ -100,7 +100,7 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
     list to free their memory. Gradients are enabled inside. The module is unchanged afterwards, also after an exception.
 
     Raises:
-        UnsupportedError: for attention that cannot be recognised, and if the explicit weights of all layers would
+        UnsupportedError: For attention that cannot be recognised, and if the explicit weights of all layers would
             exceed LARGEST bytes.
     """
     module = unwrapped(module)
@@ -116,7 +116,7 @@ def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
     """The gradient d score / d result of each call, in the call's order of axes; zeros if the score does not depend on it.
 
     Raises:
-        CaptureError: without an attention call.
+        CaptureError: Without an attention call.
     """
     if not watched:
         raise CaptureError("No attention was seen in this forward pass, so there is nothing to differentiate by.")
@@ -136,7 +136,7 @@ class WeightGradient:
 
     Attributes:
         attention: A, with its values if the model used the fused call.
-        given: after a fused call the gradient by its output (heads, queries, value_dim), so that G = given vT is computed in
+        given: After a fused call the gradient by its output (heads, queries, value_dim), so that G = given vT is computed in
             chunks of queries; with explicit weights G itself (heads, queries, keys).
     """
 
@@ -169,13 +169,13 @@ def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layou
     """The attention of one call, and the gradient of a score by its weights.
 
     Args:
-        watched: the call, for a batch of one image, or with the batch folded into the heads.
-        gradient: of the score by `watched.result`, in the call's order of axes.
-        module: the model.
-        layout: which token is which patch.
+        watched: The call, for a batch of one image, or with the batch folded into the heads.
+        gradient: Of the score by `watched.result`, in the call's order of axes.
+        module: The model.
+        layout: Which token is which patch.
 
     Raises:
-        UnsupportedError: if the call does not relate tokens of `layout`'s grid.
+        UnsupportedError: If the call does not relate tokens of `layout`'s grid.
     """
     with torch.no_grad():
         call = watched.call.with_batch_axis()

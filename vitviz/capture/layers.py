@@ -43,7 +43,7 @@ def layouts_of(call: Call, layout: TokenLayout) -> tuple[TokenLayout, TokenLayou
     """(layout of the queries, layout of the keys) of a call over the token grid.
 
     Raises:
-        UnsupportedError: if the call does not relate tokens of that grid; the message has its shape.
+        UnsupportedError: If the call does not relate tokens of that grid; the message has its shape.
     """
     shape = call.shape
     if len(shape) == 4 and shape[0] == 1:
@@ -119,7 +119,7 @@ def attention_of(
     """A call over the grid of `layout` as an `Attention`; q, k and v are copied into `pages`.
 
     Raises:
-        UnsupportedError: if the call does not relate tokens of the grid.
+        UnsupportedError: If the call does not relate tokens of the grid.
     """
     query_layout, key_layout = layouts_of(call, layout)
     values = pages.keep(call.v[0]) if keep_values and call.v is not None else None

@@ -21,7 +21,7 @@ class ModuleNames:
         """Stores the names.
 
         Args:
-            named: the result of `named_modules()` or `unordered_modules`, which callers have already.
+            named: The result of `named_modules()` or `unordered_modules`, which callers have already.
         """
         self._names = {id(m): name for name, m in named if not type(m).__module__.startswith("torch.nn.modules")}
 
@@ -99,8 +99,8 @@ def eval_mode(module: nn.Module, parts: Iterable[nn.Module] | None = None) -> It
     user's class defines is not called. Hold the model's lock.
 
     Args:
-        module: the model.
-        parts: the result of `module.modules()`, if known already.
+        module: The model.
+        parts: The result of `module.modules()`, if known already.
     """
     parts = list(module.modules() if parts is None else parts)
     training = [part for part in parts if part.training]
@@ -126,8 +126,8 @@ def copied(module: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
     """A deep copy without the hooks of vitviz on `module`, so that an active intervention is not copied.
 
     Args:
-        module: the module to copy.
-        shared: tensors of `module` that the copy uses as well.
+        module: The module to copy.
+        shared: Tensors of `module` that the copy uses as well.
     """
     copy = deepcopy(module, {id(tensor): tensor for tensor in shared})
     for part in copy.modules():
@@ -209,7 +209,7 @@ def heads_to_switch(block: nn.Module, layer: int, model: str) -> int:
     """`num_heads_of` where heads are to be switched off. layer, model: for the sentence that says that it cannot be.
 
     Raises:
-        UnsupportedError: where the block does not say how many heads it has.
+        UnsupportedError: Where the block does not say how many heads it has.
     """
     heads = num_heads_of(block)
     if heads is None:
@@ -223,8 +223,8 @@ def layer_scale(model: nn.Module, attention: str) -> Tensor | None:
     """The factors of a block's LayerScale, which multiply its attention's output before the residual addition.
 
     Args:
-        model: the whole model.
-        attention: dotted name of the attention module.
+        model: The whole model.
+        attention: Dotted name of the attention module.
 
     Returns:
         (width,) learned factors, or None for a block without LayerScale.

@@ -95,8 +95,8 @@ def refuse_unseen(named: Iterable[tuple[str, nn.Module]], pool: nn.Module | None
     longer be bit-identical. A scripted module runs without Python.
 
     Args:
-        named: the result of the model's `named_modules()`.
-        pool: its attention pooling, which may be torch's own module: the fast path requires that query and key are the same
+        named: The result of the model's `named_modules()`.
+        pool: Its attention pooling, which may be torch's own module: the fast path requires that query and key are the same
             tensor, which they are not in pooling.
     """
     allowed = set(pool.modules()) if isinstance(pool, nn.Module) else set()
@@ -124,13 +124,13 @@ def observe(module: nn.Module, receive: Receiver, *, only_fused: bool = False) -
     The module is in evaluation mode inside. No hook is registered on it. Hold the model's lock, because modules have state.
 
     Args:
-        module: the model.
-        receive: called with each `Call`.
-        only_fused: observe only fused calls, which is faster. If a mode is active on this thread or a hook is registered on the
+        module: The model.
+        receive: Called with each `Call`.
+        only_fused: Observe only fused calls, which is faster. If a mode is active on this thread or a hook is registered on the
             model, all functions are observed nevertheless. Calls inside a mode that starts during the pass are missed.
 
     Raises:
-        UnsupportedError: for a model with attention that cannot be observed or followed.
+        UnsupportedError: For a model with attention that cannot be observed or followed.
     """
     module = unwrapped(module)
     named = list(unordered_modules(module))
@@ -165,10 +165,10 @@ def refuse_blocks_without_attention(
     Blocks that mix tokens by convolution or pooling, or have no module in the place of the others' attention, are accepted.
 
     Args:
-        module: the model.
-        attending: dotted names of the modules that made attention calls.
-        ran: the modules that ran in the same pass.
-        multiplying: dotted names of the modules that multiplied two tensors of the pass with each other.
+        module: The model.
+        attending: Dotted names of the modules that made attention calls.
+        ran: The modules that ran in the same pass.
+        multiplying: Dotted names of the modules that multiplied two tensors of the pass with each other.
     """
     parts = dict(module.named_modules())
     ran, multiplying, callers = set(ran), set(multiplying), sorted(set(attending))

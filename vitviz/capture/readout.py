@@ -49,10 +49,10 @@ def find_output_query(
     modules, settings or weights change.
 
     Args:
-        module: the model.
+        module: The model.
         input_size: (height, width) in pixels.
-        layers: attention over patches, of a pass at this size.
-        pooling: its pooling layers.
+        layers: Attention over patches, of a pass at this size.
+        pooling: Its pooling layers.
     """
     state = _state(module)
     known = _remembered.get(module)

@@ -37,12 +37,12 @@ class Recording:
     """The recorded pass of one image.
 
     Attributes:
-        layers: attention whose queries are patches, first layer first, each with its own layouts.
-        pooling: pooling layers (class attention, attention pooling).
+        layers: Attention whose queries are patches, first layer first, each with its own layouts.
+        pooling: Pooling layers (class attention, attention pooling).
         logits: (classes,) float32.
-        hidden: module name -> (tokens, width).
-        left_out: placements of the calls that cannot be shown; their `kind` is the reason.
-        not_sequential: why the layers are not a sequence over one grid; "" if they are (see `Trace`).
+        hidden: Module name -> (tokens, width).
+        left_out: Placements of the calls that cannot be shown; their `kind` is the reason.
+        not_sequential: Why the layers are not a sequence over one grid; "" if they are (see `Trace`).
     """
 
     layers: tuple[Layer, ...]
@@ -106,19 +106,19 @@ def record(
     the tokens of each call are reordered by its placement, from a pass over coordinates.
 
     Args:
-        module: the model. Hold its lock.
+        module: The model. Hold its lock.
         x: (1, 3, height, width), normalised.
-        layout: which token is which patch at the model's first attention; None to use the placement of every call.
-        keep_values: also keep v (heads, keys, value_dim) of every layer.
-        hidden: dotted names of modules whose output (tokens, width) is kept.
-        progress: called after each attention call with (calls so far, calls expected); an exception that it raises stops
+        layout: Which token is which patch at the model's first attention; None to use the placement of every call.
+        keep_values: Also keep v (heads, keys, value_dim) of every layer.
+        hidden: Dotted names of modules whose output (tokens, width) is kept.
+        progress: Called after each attention call with (calls so far, calls expected); an exception that it raises stops
             the pass.
 
     Raises:
-        CaptureError: if no attention was observed, or other calls than in the pass over coordinates.
-        NotFiniteError: if an output is not finite.
-        UnsupportedError: if no attention relates patches of the picture, or it cannot be observed or followed.
-        ValueError: for a batch of several images (use `observe` for those), or an unknown module name.
+        CaptureError: If no attention was observed, or other calls than in the pass over coordinates.
+        NotFiniteError: If an output is not finite.
+        UnsupportedError: If no attention relates patches of the picture, or it cannot be observed or followed.
+        ValueError: For a batch of several images (use `observe` for those), or an unknown module name.
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ValueError(f"a recording is of one image, (1, 3, height, width), not {tuple(x.shape)}")

@@ -56,11 +56,11 @@ class Normalisation:
     """One softmax, as a function or written in steps.
 
     Attributes:
-        module: dotted name of the module that computed it.
-        scored: whether its input was computed from a product of two tensors.
-        shape: shape of its weights.
-        axis: the axis that was normalised.
-        taken: whether its weights were multiplied with values.
+        module: Dotted name of the module that computed it.
+        scored: Whether its input was computed from a product of two tensors.
+        shape: Shape of its weights.
+        axis: The axis that was normalised.
+        taken: Whether its weights were multiplied with values.
     """
 
     module: str
@@ -80,7 +80,7 @@ class Role:
     """The role of one tensor.
 
     Attributes:
-        kind: one of
+        kind: One of
             "scores" (a product of two tensors, or a function of one),
             "outer" (an entrywise product before its sum),
             "exp", "sum", "lse" and "log" (parts of a softmax written in steps: exponentials of scores, their sum, its log,
@@ -88,13 +88,13 @@ class Role:
             "unscored log" (log-probabilities of something other than scores),
             "weights" (normalised), and
             "weighted" (values multiplied by weights, before the sum).
-        steps: number of functions since the product.
-        axis: the axis of a part of a softmax, counted from the end.
-        of: the softmaxes that weights come from.
-        changed: of exponentials: whether an event changed the scores along the last axis before.
-        activated: of scores: whether a sigmoid or similar function was applied.
-        signed: of weights: whether they were subtracted from others.
-        parts: of "weighted" and "outer": the two tensors that were multiplied.
+        steps: Number of functions since the product.
+        axis: The axis of a part of a softmax, counted from the end.
+        of: The softmaxes that weights come from.
+        changed: Of exponentials: whether an event changed the scores along the last axis before.
+        activated: Of scores: whether a sigmoid or similar function was applied.
+        signed: Of weights: whether they were subtracted from others.
+        parts: Of "weighted" and "outer": the two tensors that were multiplied.
     """
 
     kind: str

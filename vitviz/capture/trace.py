@@ -23,22 +23,22 @@ class Trace:
     """One forward pass of one image. Layers may differ in grid, heads and kind; each has its own layouts.
 
     Attributes:
-        model_name: the name the model was loaded by.
+        model_name: The name the model was loaded by.
         input: (3, height, width) model input, normalised, in the model's precision.
-        layout: which token is which patch at the model's first attention.
-        layers: attention whose queries are patches, first layer first.
+        layout: Which token is which patch at the model's first attention.
+        layers: Attention whose queries are patches, first layer first.
         logits: (classes,) float32, or the pooled features (width,) of a model without a classifier.
-        pooling: pooling layers (class attention, attention pooling) in order; often empty.
-        hidden: module name -> output (tokens, width), for the modules that were requested.
-        left_out: placements of attention calls that cannot be shown; their `kind` is the reason.
-        not_sequential: why the layers are not a sequence over one grid, as the end of a sentence about the model; "" if they
+        pooling: Pooling layers (class attention, attention pooling) in order; often empty.
+        hidden: Module name -> output (tokens, width), for the modules that were requested.
+        left_out: Placements of attention calls that cannot be shown; their `kind` is the reason.
+        not_sequential: Why the layers are not a sequence over one grid, as the end of a sentence about the model; "" if they
             are. Only then may their weights be multiplied (rollout).
-        weights_hash: hash of the weights, for provenance.
-        output_query: the query that the output is computed from (see `capture.readout`); None if not determined.
-        image_hash: hash of the image's pixels; "" for a trace made by `trace_input`.
-        framing: how the image became the input, "crop", "squash" or "fit"; "" as above.
+        weights_hash: Hash of the weights, for provenance.
+        output_query: The query that the output is computed from (see `capture.readout`); None if not determined.
+        image_hash: Hash of the image's pixels; "" for a trace made by `trace_input`.
+        framing: How the image became the input, "crop", "squash" or "fit"; "" as above.
         shown: (height, width, 3) uint8 pixels of the model input before normalisation; None as above.
-        model: the model at this input size, for `vitviz.plot`; None as above, so that traces in the app's cache do not keep
+        model: The model at this input size, for `vitviz.plot`; None as above, so that traces in the app's cache do not keep
             the model in memory.
     """
 
@@ -69,10 +69,10 @@ class Trace:
         """The layers as a sequence over one grid.
 
         Args:
-            what: the computation that needs it, as the subject of the message: "Rollout".
+            what: The computation that needs it, as the subject of the message: "Rollout".
 
         Raises:
-            UnsupportedError: if they are not a sequence over one grid.
+            UnsupportedError: If they are not a sequence over one grid.
         """
         if self.not_sequential:
             raise UnsupportedError(

@@ -19,15 +19,15 @@ class WindowedAttention(AttentionBase):
     The methods are those of `Attention`: rows and columns cover the whole grid and are zero outside the query's window.
 
     Attributes:
-        name: dotted name of the attention module.
-        query_layout, key_layout: which token of the whole grid is which patch, for queries and keys.
+        name: Dotted name of the attention module.
+        query_layout, key_layout: Which token of the whole grid is which patch, for queries and keys.
         query_tokens: (windows, queries) int64: which token of query_layout each query is, -1 for padding.
         key_tokens: (windows, keys) int64: which token of key_layout each key is, -1 for padding; windows may share keys.
         q: (windows, heads, queries, head_dim), exactly as applied; None with explicit weights.
         k: (windows, heads, keys, head_dim); None with explicit weights.
         v: (windows, heads, keys, value_dim), if requested.
         bias: (windows or 1, heads or 1, queries or 1, keys) added to the scores, with masks of shifted windows; or None.
-        scale: the factor on q kT.
+        scale: The factor on q kT.
         explicit: (windows, heads, queries, keys) weights as the model computed them; None after a fused call.
         rows_sum_to_one: False if heads are mixed after the softmax, or if padding gets part of a row's weight.
     """
@@ -91,7 +91,7 @@ class WindowedAttention(AttentionBase):
         """(heads, queries, keys) weights inside one window, padding included; one head: (1, queries, keys).
 
         Raises:
-            IndexError: for a window or head that does not exist.
+            IndexError: For a window or head that does not exist.
         """
         window = self._checked(window, self.num_windows, "window")
         heads = slice(None) if head is None else slice(self._checked(head, self.num_heads, "head"), head + 1)

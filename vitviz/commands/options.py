@@ -121,9 +121,9 @@ def traced_subject(
     """The traced picture and model of the command line, for a model of one grid.
 
     Args:
-        arguments: of the command line
-        model: the loaded model, if there is one already
-        check: called with the resized model before the pass, which may take minutes; raises errors that are known by then
+        arguments: Of the command line.
+        model: The loaded model, if there is one already.
+        check: Called with the resized model before the pass, which may take minutes; raises errors that are known by then.
 
     Raises:
         UnsupportedError: For a model whose layers do not share one grid.

@@ -76,12 +76,12 @@ class Tiling:
     """Positions of small multiples in a picture; all lengths in pixels.
 
     Attributes:
-        shape: (rows, cols) of tiles
-        tile: (height, width) of one tile
-        space: between tiles
-        caption: height below each tile for its caption
-        left: width for the names of rows
-        top: height for the names of columns
+        shape: (rows, cols) of tiles.
+        tile: (height, width) of one tile.
+        space: Between tiles.
+        caption: Height below each tile for its caption.
+        left: Width for the names of rows.
+        top: Height for the names of columns.
     """
 
     shape: tuple[int, int]

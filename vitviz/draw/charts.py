@@ -38,15 +38,15 @@ def draw_bars(
     """A bar for each value in the given order; bars start at zero, which is in the middle if a value is negative.
 
     Args:
-        names: written beside the bars
-        values: (bars,)
-        percent: writes 0.42 as 42.0 %
-        full: value of a bar of full length; by default the largest absolute value (1 with `percent`)
-        chosen: index of the bar in the accent colour
-        label: name of the quantity
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        names: Written beside the bars.
+        values: (bars,).
+        percent: Writes 0.42 as 42.0 %.
+        full: Value of a bar of full length; by default the largest absolute value (1 with `percent`).
+        chosen: Index of the bar in the accent colour.
+        label: Name of the quantity.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For values that are not finite, without a value, and for another number of names.
@@ -153,8 +153,8 @@ def count_layers(figure: Figure, states: int) -> Figure:
     """Labels the points of a curve over states "input", 0, 1, ...: the state before the first layer, then after each layer.
 
     Args:
-        figure: the figure, which is modified.
-        states: number of layers plus 1.
+        figure: The figure, which is modified.
+        states: Number of layers plus 1.
 
     Returns:
         The same figure.
@@ -181,16 +181,16 @@ def draw_curve(
     """Lines over one axis, each with its own colour and dash pattern, drawn with matplotlib.
 
     Args:
-        x: (points,) ascending
-        lines: name -> (points,); names are written at the ends of the lines; the name of a single line may be empty
-        bands: name of a line -> (lower, upper), (points,) each: shaded behind the line
-        x_label: label of the horizontal axis
-        y_label: label of the vertical axis
-        y_range: ends of the vertical axis; by default those of the values
-        title: written above
-        width: pixels of the figure
-        height: pixels of the figure
-        theme: colours and font size
+        x: (points,) ascending.
+        lines: Name -> (points,); names are written at the ends of the lines; the name of a single line may be empty.
+        bands: Name of a line -> (lower, upper), (points,) each: shaded behind the line.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
+        y_range: Ends of the vertical axis; by default those of the values.
+        title: Written above.
+        width: Pixels of the figure.
+        height: Pixels of the figure.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For arrays of different lengths, without a line, and for values that are not finite.
@@ -285,15 +285,15 @@ def draw_scatter(
     """A dot for each (x, y), such as a head's layer and its attention distance.
 
     Args:
-        x: of any shape
-        y: of the same size
-        x_label: label of the horizontal axis
-        y_label: label of the vertical axis
-        y_range: ends of the vertical axis; by default those of the values
-        title: written above
-        width: pixels of the figure
-        height: pixels of the figure
-        theme: colours and font size
+        x: Of any shape.
+        y: Of the same size.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
+        y_range: Ends of the vertical axis; by default those of the values.
+        title: Written above.
+        width: Pixels of the figure.
+        height: Pixels of the figure.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For arrays of different sizes, empty ones, and values that are not finite.

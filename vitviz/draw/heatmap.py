@@ -86,16 +86,16 @@ def draw_heatmap(
     """A heat map with colour bar, numbers and name of the quantity, over the grey `image` if one is given.
 
     Args:
-        heatmap: one value for each patch
-        image: the model input before normalisation, whose whole area is the grid
-        scale: by default the raw scale of this map; use the same scale for maps that are to be compared
-        opacity: of the colours over the photograph, from 0 (photograph alone) to 1 (colours alone)
-        query: (row, col) of the query's patch, framed
-        marks: (row, col) of further patches with thin frames, such as sinks
-        links: arrows over the picture
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        heatmap: One value for each patch.
+        image: The model input before normalisation, whose whole area is the grid.
+        scale: By default the raw scale of this map; use the same scale for maps that are to be compared.
+        opacity: Of the colours over the photograph, from 0 (photograph alone) to 1 (colours alone).
+        query: (row, col) of the query's patch, framed.
+        marks: (row, col) of further patches with thin frames, such as sinks.
+        links: Arrows over the picture.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For values that are not finite, and patches outside the grid.
@@ -132,14 +132,14 @@ def draw_offsets(
     """A map over displacements from query to key, with zero displacement framed in the centre.
 
     Args:
-        values: (2 rows - 1, 2 cols - 1)
-        label: name of the quantity
-        signed: zero is the middle of the scale
-        scale: by default the raw scale of these values
-        step: (down, right) patches in one displacement
-        title: written above
-        width: wanted width in pixels
-        theme: colours and font size
+        values: (2 rows - 1, 2 cols - 1).
+        label: Name of the quantity.
+        signed: Zero is the middle of the scale.
+        scale: By default the raw scale of these values.
+        step: (down, right) patches in one displacement.
+        title: Written above.
+        width: Wanted width in pixels.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For an even number of rows or columns, and values that are not finite.

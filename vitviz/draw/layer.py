@@ -67,9 +67,9 @@ class QuerySide:
     """The queries of a layer.
 
     Attributes:
-        grid: (rows, cols) of the queries' patches, (0, 0) if queries are not patches
-        query: (row, col) of the query's patch, or None
-        labels: (rows, cols) window of each query, or None without windows
+        grid: (rows, cols) of the queries' patches, (0, 0) if queries are not patches.
+        query: (row, col) of the query's patch, or None.
+        labels: (rows, cols) window of each query, or None without windows.
     """
 
     grid: tuple[int, int]
@@ -92,15 +92,15 @@ def draw_layer(
     """The photograph with the query's patch, beside the same photograph with the attention map.
 
     Args:
-        image: the model input before normalisation
-        heatmap: (rows, cols) over the keys' grid
-        side: the queries' grid, the query and the windows
-        reach: (rows, cols) bool over the keys' grid: the keys that the query can attend to; outlined unless it is all
-        captions: above the two pictures
-        scale: of the patches in `reach`; by default their raw scale
-        title: written above
-        width: pixels of both pictures together
-        theme: colours and font size
+        image: The model input before normalisation.
+        heatmap: (rows, cols) over the keys' grid.
+        side: The queries' grid, the query and the windows.
+        reach: (rows, cols) bool over the keys' grid: the keys that the query can attend to; outlined unless it is all.
+        captions: Above the two pictures.
+        scale: Of the patches in `reach`; by default their raw scale.
+        title: Written above.
+        width: Pixels of both pictures together.
+        theme: Colours and font size.
 
     Raises:
         DrawError: If `reach` has another grid than the heat map.
@@ -145,10 +145,10 @@ class LayerMap:
     """One layer of `draw_overview`.
 
     Attributes:
-        name: written above
-        values: (rows, cols) of its own grid
-        reach: (rows, cols) bool: the keys that the query can attend to; outlined unless it is all
-        query: (row, col) of the query's patch in this grid; None if it is on another grid
+        name: Written above.
+        values: (rows, cols) of its own grid.
+        reach: (rows, cols) bool: the keys that the query can attend to; outlined unless it is all.
+        query: (row, col) of the query's patch in this grid; None if it is on another grid.
     """
 
     name: str
@@ -171,14 +171,14 @@ def draw_overview(
     """One small picture for each layer, each map on its own grid and its own scale.
 
     Args:
-        image: the model input before normalisation
-        layers: what is drawn, at least one
-        label: name of the quantity
-        robust: scales end at the 99th percentile
-        columns: pictures in a row
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        image: The model input before normalisation.
+        layers: What is drawn, at least one.
+        label: Name of the quantity.
+        robust: Scales end at the 99th percentile.
+        columns: Pictures in a row.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: Without a layer.

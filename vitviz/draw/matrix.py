@@ -34,16 +34,16 @@ def draw_matrix(
     A short bar along each side spans the prefix tokens; numbers are written at the first token of grid rows.
 
     Args:
-        values: (queries, keys)
-        query_layout: which query is which patch
-        key_layout: which key is which patch; by default as `query_layout`
-        label: name of the quantity
-        signed: zero is the middle of the scale
-        scale: by default the raw scale of these values
-        query: number of the row to mark
-        title: written above
-        width: wanted width in pixels; an entry is a whole number of pixels
-        theme: colours and font size
+        values: (queries, keys).
+        query_layout: Which query is which patch.
+        key_layout: Which key is which patch; by default as `query_layout`.
+        label: Name of the quantity.
+        signed: Zero is the middle of the scale.
+        scale: By default the raw scale of these values.
+        query: Number of the row to mark.
+        title: Written above.
+        width: Wanted width in pixels; an entry is a whole number of pixels.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For an array that does not fit the layouts, values that are not finite, and a query that does not exist.
@@ -98,9 +98,9 @@ class Factor:
     """A matrix of `draw_product`.
 
     Attributes:
-        values: (rows, columns)
-        name: written above
-        signed: zero is the middle of the scale
+        values: (rows, columns).
+        name: Written above.
+        signed: Zero is the middle of the scale.
     """
 
     values: np.ndarray
@@ -130,15 +130,15 @@ def draw_product(
     Each matrix has its own robust scale; the colour bar is the result's.
 
     Args:
-        left: (n, m)
-        top: (m, p)
-        result: (n, p)
-        row: number of a row of `left` and result to mark
-        column: number of a column of `top` and result to mark
-        in_line: left · top = result in one row, for a `top` that is too tall to be above
-        label: name of the result's quantity
-        width: wanted width in pixels
-        theme: colours and font size
+        left: (n, m).
+        top: (m, p).
+        result: (n, p).
+        row: Number of a row of `left` and result to mark.
+        column: Number of a column of `top` and result to mark.
+        in_line: Left · top = result in one row, for a `top` that is too tall to be above.
+        label: Name of the result's quantity.
+        width: Wanted width in pixels.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For shapes that do not fit, values that are not finite, and an entry that does not exist.
@@ -194,12 +194,12 @@ def draw_sum(
     All strips have the same signed scale, and every component has at least one column of pixels.
 
     Args:
-        terms: name -> (width,)
-        result: name of the sum
-        robust: the scale ends at the 99th percentile
-        title: written above
-        width: wanted width in pixels
-        theme: colours and font size
+        terms: Name -> (width,).
+        result: Name of the sum.
+        robust: The scale ends at the 99th percentile.
+        title: Written above.
+        width: Wanted width in pixels.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For vectors of different lengths, without a component, or with values that are not finite.

@@ -33,16 +33,16 @@ def draw_grid(
     """The photograph, `width` pixels wide, cut into its patches.
 
     Args:
-        image: the model input before normalisation, at any resolution, with the grid's aspect ratio
-        layout: which token is which patch
-        line_width: width of the grid's lines in pixels, 0 for none
-        dim: share of the page's colour blended into the photograph, 0 to 1; highlighted patches are not changed
-        numbers: writes the token index on each patch; if patches are small, on every fifth, tenth, ... patch of every
-            fifth, tenth, ... row
-        highlight: token indices to frame; prefix tokens have no patch and are ignored
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        image: The model input before normalisation, at any resolution, with the grid's aspect ratio.
+        layout: Which token is which patch.
+        line_width: Width of the grid's lines in pixels, 0 for none.
+        dim: Share of the page's colour blended into the photograph, 0 to 1; highlighted patches are not changed.
+        numbers: Writes the token index on each patch; if patches are small, on every fifth, tenth, ... patch of every
+            fifth, tenth, ... row.
+        highlight: Token indices to frame; prefix tokens have no patch and are ignored.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: If the picture has another aspect ratio than the grid.
@@ -127,12 +127,12 @@ def draw_patch(
     """The photograph with one patch framed, and beside it the patch's pixels as squares.
 
     Args:
-        image: the model input before normalisation, in its own size
-        layout: which token is which patch
-        token: index of the patch's token
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        image: The model input before normalisation, in its own size.
+        layout: Which token is which patch.
+        token: Index of the patch's token.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For a picture of another size than the model's input and for a prefix token, which has no pixels.
@@ -206,15 +206,15 @@ def draw_sequence(
     """Every token as a tile with its index below: prefix tokens by name, patches by their pixels.
 
     Args:
-        image: the model input before normalisation, with the grid's aspect ratio
-        layout: which token is which patch
-        columns: largest number of tiles in a row; fewer if their numbers would touch
-        max_rows: rows shown; of a longer sequence the first rows, the highlighted token's and the last one, with the number
-            of tokens left out between them. None shows all
-        highlight: token index to frame
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        image: The model input before normalisation, with the grid's aspect ratio.
+        layout: Which token is which patch.
+        columns: Largest number of tiles in a row; fewer if their numbers would touch.
+        max_rows: Rows shown; of a longer sequence the first rows, the highlighted token's and the last one, with the number
+            of tokens left out between them. None shows all.
+        highlight: Token index to frame.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: If the picture has another aspect ratio than the grid.

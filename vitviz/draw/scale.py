@@ -48,13 +48,13 @@ class Scale:
     scale have the same colour for the same value.
 
     Attributes:
-        low, high: the ends.
-        signed: whether zero is the middle: low = -high
-        robust: whether the end is a percentile and not the extreme value
-        below, above: how many of the counted values are beyond each end
-        total: how many values were counted
-        lowest, highest: the extremes of the counted values
-        noise: a range not wider than this is rounding; larger than the default if values are differences of larger ones
+        low, high: The ends.
+        signed: Whether zero is the middle: low = -high.
+        robust: Whether the end is a percentile and not the extreme value.
+        below, above: How many of the counted values are beyond each end.
+        total: How many values were counted.
+        lowest, highest: The extremes of the counted values.
+        noise: A range not wider than this is rounding; larger than the default if values are differences of larger ones.
     """
 
     low: float
@@ -92,11 +92,11 @@ class Scale:
         as for a map with a single non-zero patch, the scale stays raw.
 
         Args:
-            *maps: of any shapes; several for a shared scale.
-            robust: end at the 99th percentile.
-            signed: zero in the middle.
-            low: a fixed lower end, such as zero.
-            noise: the range that rounding alone can cause; see `rounding`.
+            *maps: Of any shapes; several for a shared scale.
+            robust: End at the 99th percentile.
+            signed: Zero in the middle.
+            low: A fixed lower end, such as zero.
+            noise: The range that rounding alone can cause; see `rounding`.
 
         Raises:
             DrawError: For a value that is not finite, and without a value.

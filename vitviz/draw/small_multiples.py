@@ -33,17 +33,17 @@ def draw_board(
     """Maps of every head of every layer as small multiples; layers and heads are counted from 0.
 
     Args:
-        maps: (layers, heads, rows, cols)
-        label: name of the quantity
-        shared: one scale and colour bar for all heads, so that their colours can be compared. Otherwise every map has its own
-            scale, and the number below it is the value of its last colour
-        robust: scales end at the 99th percentile
-        signed: zero is the middle of the scales
-        chosen: (layer, head) to frame, as indices into `maps`
-        first_layer: number of the first row
-        title: written above
-        width: wanted width in pixels; the result may be narrower or wider, because a patch is a whole number of pixels
-        theme: colours and font size
+        maps: (layers, heads, rows, cols).
+        label: Name of the quantity.
+        shared: One scale and colour bar for all heads, so that their colours can be compared. Otherwise every map has its own
+            scale, and the number below it is the value of its last colour.
+        robust: Scales end at the 99th percentile.
+        signed: Zero is the middle of the scales.
+        chosen: (layer, head) to frame, as indices into `maps`.
+        first_layer: Number of the first row.
+        title: Written above.
+        width: Wanted width in pixels; the result may be narrower or wider, because a patch is a whole number of pixels.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For another number of axes, values that are not finite, and a `chosen` that does not exist.
@@ -142,15 +142,15 @@ def draw_atlas(
     """Similarities of positions as rows x cols tiles: tile (i, j) is the map of patch (i, j) with all patches.
 
     Args:
-        similarity: (patches, patches)
-        grid: (rows, cols) of patches
-        label: name of the quantity
-        signed: zero is the middle of the scale, as for a cosine
-        scale: by default the raw scale of all values
-        chosen: (row, col) of the tile to frame
-        title: written above
-        width: wanted width in pixels; every value is at least one pixel, so that tiles of 37 x 37 patches take 1,406 pixels
-        theme: colours and font size
+        similarity: (patches, patches).
+        grid: (rows, cols) of patches.
+        label: Name of the quantity.
+        signed: Zero is the middle of the scale, as for a cosine.
+        scale: By default the raw scale of all values.
+        chosen: (row, col) of the tile to frame.
+        title: Written above.
+        width: Wanted width in pixels; every value is at least one pixel, so that tiles of 37 x 37 patches take 1,406 pixels.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For an array that does not fit the grid, values that are not finite, and a tile outside the grid.
@@ -195,11 +195,11 @@ def paint_atlas(
     """The tiles of `draw_atlas` without names and scale, each in the centre of its patch's cell.
 
     Args:
-        similarity: (patches, patches)
-        grid: (rows, cols) of patches
-        scale: the scale of all values
-        width: wanted width in pixels
-        theme: colours and font size
+        similarity: (patches, patches).
+        grid: (rows, cols) of patches.
+        scale: The scale of all values.
+        width: Wanted width in pixels.
+        theme: Colours and font size.
     """
     rows, cols = grid
     side = max(rows, cols)
@@ -232,12 +232,12 @@ def draw_filters(
     The sign of a component is arbitrary: a tile and its negative are the same component.
 
     Args:
-        components: (count, height, width, 3)
-        shares: (count,) explained variance ratio, written below each tile as a percentage; by default the tile's number
-        columns: largest number of tiles in a row; fewer if their texts would touch
-        title: written above
-        width: pixels of the picture inside the margin
-        theme: colours and font size
+        components: (count, height, width, 3).
+        shares: (count,) explained variance ratio, written below each tile as a percentage; by default the tile's number.
+        columns: Largest number of tiles in a row; fewer if their texts would touch.
+        title: Written above.
+        width: Pixels of the picture inside the margin.
+        theme: Colours and font size.
 
     Raises:
         DrawError: For another shape, another number of shares, and values that are not finite.

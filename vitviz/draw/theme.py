@@ -28,15 +28,15 @@ class Theme:
     """Colours as "#rrggbb", and the font size in pixels of the picture.
 
     Attributes:
-        name: "light" or "dark"
-        background, foreground: of the page; a picture is drawn on this background, so that a saved file is legible
-        muted: secondary text, such as units and clipped values
-        grid: grid lines
-        accent: the selected element
-        bar: bars that are not selected
-        lines: lines of a chart, in order
-        sequential, diverging: names of colour maps, from SEQUENTIAL and DIVERGING
-        font_size: pixels; the default is legible when a picture of the default width is shown on a phone
+        name: "light" or "dark".
+        background, foreground: Of the page; a picture is drawn on this background, so that a saved file is legible.
+        muted: Secondary text, such as units and clipped values.
+        grid: Grid lines.
+        accent: The selected element.
+        bar: Bars that are not selected.
+        lines: Lines of a chart, in order.
+        sequential, diverging: Names of colour maps, from SEQUENTIAL and DIVERGING.
+        font_size: Pixels; the default is legible when a picture of the default width is shown on a phone.
 
     Raises:
         ValueError: For another colour map, which would not be uniform or not be safe for colour-blind readers.

@@ -236,10 +236,10 @@ def rollout_line(name: str, function: str, options: RolloutOptions, **given: Any
     """The Python that assigns a function's result to a variable; options other than the paper's are on a separate line.
 
     Args:
-        name: the variable.
-        function: the function, "vitviz.rollout".
-        options: options of rollout.
-        **given: further arguments of the function, as in `made`.
+        name: The variable.
+        function: The function, "vitviz.rollout".
+        options: Options of rollout.
+        **given: Further arguments of the function, as in `made`.
     """
     line = f"{name} = " + made(function, "trace", **given, options=_given(options))
     return line if options == PAPER else f"options = {options_text(options)}\n{line}"
@@ -256,10 +256,10 @@ def map_code(
 
     Args:
         kind: "rollout" or "attention".
-        query: the map's query.
-        layer: of "attention", counted from 0.
-        head: of "attention"; None for the mean of the layer's heads.
-        trace: the Python expression of the trace.
+        query: The map's query.
+        layer: Of "attention", counted from 0.
+        head: Of "attention"; None for the mean of the layer's heads.
+        trace: The Python expression of the trace.
     """
     if kind == "rollout":
         return made("vitviz.rollout", trace, query=str(query))

@@ -27,12 +27,12 @@ class Side:
     """One of two maps.
 
     Attributes:
-        subject: the traced image
-        heatmap: the map over the image
-        name: written above its picture
-        query: the map's query, if it has one
-        line: the Python that computes `heatmap` from `model` and `trace`
-        details: provenance: layer, head, parameters
+        subject: The traced image.
+        heatmap: The map over the image.
+        name: Written above its picture.
+        query: The map's query, if it has one.
+        line: The Python that computes `heatmap` from `model` and `trace`.
+        details: Provenance: layer, head, parameters.
     """
 
     subject: TracedImage
@@ -86,14 +86,14 @@ def comparison_figure(
     """Two maps beside each other, each over its own picture, and optionally their difference.
 
     Args:
-        one: the left map
-        two: the right map
-        method: "attention weights", "rollout", "position similarity"
-        shared: one scale for both, so that their colours can be compared
-        robust: scales end at the 99th percentile
-        with_difference: also draw `one` - `two`
-        theme: colours and font size
-        width: pixels of each picture
+        one: The left map.
+        two: The right map.
+        method: "attention weights", "rollout", "position similarity".
+        shared: One scale for both, so that their colours can be compared.
+        robust: Scales end at the 99th percentile.
+        with_difference: Also draw `one` - `two`.
+        theme: Colours and font size.
+        width: Pixels of each picture.
 
     Raises:
         DrawError: For `with_difference` with maps of different grids.
@@ -150,9 +150,9 @@ class Scene:
     """The picture that a patch is pasted into, prepared for the model of the picture that the patch comes from.
 
     Attributes:
-        prepared: the model's input
-        image_hash: hash of the picture's pixels
-        image_name: its path in Python snippets
+        prepared: The model's input.
+        image_hash: Hash of the picture's pixels.
+        image_name: Its path in Python snippets.
     """
 
     prepared: Prepared
@@ -178,13 +178,13 @@ def scenes_figure(
     """Cosine similarity, layer by layer, of a patch's tokens in two pictures. Raises as `two_scenes`.
 
     Args:
-        subject: the picture that the patch comes from
-        other: the picture that it is pasted into
-        paste: the patch, and where it is pasted
-        found: the result of `two_scenes`, if computed already
-        theme: colours and font size
-        width: pixels
-        height: pixels of the curves
+        subject: The picture that the patch comes from.
+        other: The picture that it is pasted into.
+        paste: The patch, and where it is pasted.
+        found: The result of `two_scenes`, if computed already.
+        theme: Colours and font size.
+        width: Pixels.
+        height: Pixels of the curves.
     """
     found = two_scenes(subject.model, subject.trace.input, other.prepared.input, paste) if found is None else found
     itself, control = "itself", "others"

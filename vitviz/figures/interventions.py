@@ -55,11 +55,11 @@ class ChangedMap:
     """A map without and with interventions.
 
     Attributes:
-        before: map of the unchanged model
-        after: map of the changed model
-        line: the Python that computes the map, `heatmap`, from `trace`
-        line_after: the Python that computes `heatmap_after` from `after`, if it is not the same
-        details: provenance: "map" (its name), "query", "layer" and "head", as far as they apply
+        before: Map of the unchanged model.
+        after: Map of the changed model.
+        line: The Python that computes the map, `heatmap`, from `trace`.
+        line_after: The Python that computes `heatmap_after` from `after`, if it is not the same.
+        details: Provenance: "map" (its name), "query", "layer" and "head", as far as they apply.
     """
 
     before: Heatmap
@@ -84,15 +84,15 @@ def what_if_figure(
     """The prediction and one map, without and with the interventions.
 
     Args:
-        subject: the traced image of the unchanged model
-        changes: the interventions
-        logits: (classes,) of the changed model
-        shown: the map of both
-        means: mean outputs that heads were replaced by
-        classes: whether the outputs are not features; for features only the maps are drawn
-        robust: scales end at the 99th percentile
-        theme: colours and font size
-        width: pixels of each half
+        subject: The traced image of the unchanged model.
+        changes: The interventions.
+        logits: (classes,) of the changed model.
+        shown: The map of both.
+        means: Mean outputs that heads were replaced by.
+        classes: Whether the outputs are not features; for features only the maps are drawn.
+        robust: Scales end at the 99th percentile.
+        theme: Colours and font size.
+        width: Pixels of each half.
     """
     before, after = shown.before, shown.after
     scale = Scale.of(before.values, after.values, robust=robust)
@@ -187,15 +187,15 @@ def outliers_figure(
     """The largest outlier tokens, layer by layer, as multiples of the median patch's value.
 
     Args:
-        subject: the traced image
-        found: the outliers
-        measure: "norm" or "mass" of `found`, whose threshold is drawn as a line
-        quantity: label of the vertical axis
-        along: label of the horizontal axis
-        count: number of tokens drawn
-        names: a token's short name -> its display name
-        theme: colours and font size
-        width: pixels
+        subject: The traced image.
+        found: The outliers.
+        measure: "norm" or "mass" of `found`, whose threshold is drawn as a line.
+        quantity: Label of the vertical axis.
+        along: Label of the horizontal axis.
+        count: Number of tokens drawn.
+        names: A token's short name -> its display name.
+        theme: Colours and font size.
+        width: Pixels.
 
     Raises:
         ValueError: Without an outlier.

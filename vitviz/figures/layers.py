@@ -59,14 +59,14 @@ def layer_figure(
     """One layer: the query's patch, and its attention on the keys' grid with the window outlined.
 
     Args:
-        subject: the traced image
-        index: index into `trace.all_layers`; -1 is the last layer
-        head: counted from 0; None is the mean of all heads
-        query: a query of the model's first grid, by default the one that the output is computed from; `nearest_query` maps it
-            to this layer's grid
-        robust: the scale ends at the 99th percentile
-        theme: colours and font size
-        width: pixels
+        subject: The traced image.
+        index: Index into `trace.all_layers`; -1 is the last layer.
+        head: Counted from 0; None is the mean of all heads.
+        query: A query of the model's first grid, by default the one that the output is computed from; `nearest_query` maps it
+            to this layer's grid.
+        robust: The scale ends at the 99th percentile.
+        theme: Colours and font size.
+        width: Pixels.
 
     Raises:
         UnsupportedError: For a query that the model does not have.

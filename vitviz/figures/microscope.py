@@ -24,9 +24,9 @@ class TokenAttention:
     """Which attention of one token is shown.
 
     Attributes:
-        layer: counted from 0; -1 is the last.
-        token: name of a patch or prefix token.
-        head: one head, "mean", or "all" for the mean and each head.
+        layer: Counted from 0; -1 is the last.
+        token: Name of a patch or prefix token.
+        head: One head, "mean", or "all" for the mean and each head.
         direction: "at" for the token's weights as query, "by" for its weights as key of every query.
         measure: "weight", or "value" for weights times the norms of the projected values.
 
@@ -93,13 +93,13 @@ def microscope_figure(
     """One token's attention in a layer: over the photograph with its strongest links, and with "all" one map for each head.
 
     Args:
-        subject: the traced image.
-        shown: which attention.
-        links: whether the strongest links are drawn.
-        shared: one scale for all heads.
-        robust: scales end at the 99th percentile.
-        theme: colours and font size.
-        width: pixels.
+        subject: The traced image.
+        shown: Which attention.
+        links: Whether the strongest links are drawn.
+        shared: One scale for all heads.
+        robust: Scales end at the 99th percentile.
+        theme: Colours and font size.
+        width: Pixels.
 
     Raises:
         ValueError: For a token that does not exist.

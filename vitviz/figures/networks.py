@@ -22,9 +22,9 @@ class SameCut:
 
     Attributes:
         loads: Python that loads each of the networks, the Vision Transformer first.
-        image_name: path of the photograph in Python snippets.
-        framing: framing of the Vision Transformer's input.
-        scaled: whether the other network's input has another size.
+        image_name: Path of the photograph in Python snippets.
+        framing: Framing of the Vision Transformer's input.
+        scaled: Whether the other network's input has another size.
     """
 
     loads: tuple[str, str] = EMBEDDED_BOTH
@@ -57,8 +57,8 @@ class Gallery:
     """The photographs of the gallery over which numbers are averaged.
 
     Attributes:
-        names: ids of the photographs.
-        framing: framing of every photograph.
+        names: Ids of the photographs.
+        framing: Framing of every photograph.
     """
 
     names: tuple[str, ...]

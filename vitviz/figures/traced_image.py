@@ -26,12 +26,12 @@ class TracedImage:
     """One image in one model.
 
     Attributes:
-        model: the model at the size of the trace
-        prepared: the model's input
-        trace: the trace of the forward pass
-        image_hash: hash of the image's pixels
-        image_name: its path in Python snippets, a placeholder for an upload
-        image_note: how it was changed before it was loaded; may be empty
+        model: The model at the size of the trace.
+        prepared: The model's input.
+        trace: The trace of the forward pass.
+        image_hash: Hash of the image's pixels.
+        image_name: Its path in Python snippets, a placeholder for an upload.
+        image_note: How it was changed before it was loaded; may be empty.
     """
 
     model: Model
@@ -115,10 +115,10 @@ def traced_image(
     """Traces an image that was prepared for a model; the trace has no layers if no attention relates patches.
 
     Args:
-        prepared: the image, with its model
-        image_hash: hash of the image's pixels
-        image_name: its path in Python snippets
-        progress: called with (attention layers done, layers in all); an exception that it raises stops the pass
+        prepared: The image, with its model.
+        image_hash: Hash of the image's pixels.
+        image_name: Its path in Python snippets.
+        progress: Called with (attention layers done, layers in all); an exception that it raises stops the pass.
     """
     try:
         trace = trace_input(prepared.model, prepared.input, progress=progress)

@@ -36,7 +36,7 @@ def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview |
     comments) is used for decoding and then dropped.
 
     Args:
-        source: a path, the bytes of a file, or a binary file object. A seekable file object is read from its beginning, and its
+        source: A path, the bytes of a file, or a binary file object. A seekable file object is read from its beginning, and its
             position is restored.
 
     Raises:

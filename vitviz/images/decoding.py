@@ -149,11 +149,11 @@ class Decoders:
     """A pool of decoding processes, safe to use from every thread.
 
     Args:
-        seconds: limit of processor time for one file; the limit of wall-clock time is twice as much.
-        nbytes: limit of memory for one file in addition to that of an idle process; on Linux only.
-        most: files decoded at the same time; further files wait.
-        kept: idle processes that are kept.
-        share: files of one sender decoded at the same time.
+        seconds: Limit of processor time for one file; the limit of wall-clock time is twice as much.
+        nbytes: Limit of memory for one file in addition to that of an idle process; on Linux only.
+        most: Files decoded at the same time; further files wait.
+        kept: Idle processes that are kept.
+        share: Files of one sender decoded at the same time.
     """
 
     def __init__(
@@ -184,16 +184,16 @@ class Decoders:
         """`vitviz.images.read_image` in another process.
 
         Args:
-            content: a file's bytes.
-            check: called several times a second while the file waits and is decoded; an exception that it raises ends the
+            content: A file's bytes.
+            check: Called several times a second while the file waits and is decoded; an exception that it raises ends the
                 decoding.
-            sender: identifies the sender for `share`; "" if unknown.
+            sender: Identifies the sender for `share`; "" if unknown.
 
         Returns:
             The picture in mode RGB, and a sentence on its values.
 
         Raises:
-            ImageError: as `read_image`, and for a file that exceeds a limit.
+            ImageError: As `read_image`, and for a file that exceeds a limit.
         """
         if not content or len(content) > MAX_BYTES:
             return read_image(content)  # raises without decoding

@@ -43,9 +43,9 @@ def sixteen_bits(high: Any, raw: str, again: Any) -> np.ndarray | None:
     """The values of a picture of 16 bits a channel that uses fewer; None if its high bytes, which Pillow decodes, suffice.
 
     Args:
-        high: the decoded image of high bytes, in mode RGB, RGBA or LA
-        raw: its `raw_mode`
-        again: opens the same file again
+        high: The decoded image of high bytes, in mode RGB, RGBA or LA.
+        raw: Its `raw_mode`.
+        again: Opens the same file again.
 
     Returns:
         (height, width, channels) uint16, or None.

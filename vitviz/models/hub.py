@@ -61,8 +61,8 @@ def fetch(source: Source, progress: Progress | None = None) -> Path:
     time. A failed download leaves nothing in the cache, and an intact file is never deleted.
 
     Args:
-        source: the file.
-        progress: called as progress(bytes done, bytes in all), also while another thread downloads the same file; an exception
+        source: The file.
+        progress: Called as progress(bytes done, bytes in all), also while another thread downloads the same file; an exception
             that it raises ends the wait or the download.
 
     Raises:

@@ -23,9 +23,9 @@ class Limits:
     """Limits on downloads from the hub.
 
     Attributes:
-        file_bytes: largest size of one file; None for no limit.
-        cache_bytes: largest size of all files in the hub's cache together; None for no limit.
-        token: whether the account that is configured on this machine is used.
+        file_bytes: Largest size of one file; None for no limit.
+        cache_bytes: Largest size of all files in the hub's cache together; None for no limit.
+        token: Whether the account that is configured on this machine is used.
     """
 
     file_bytes: int | None = None

@@ -54,18 +54,18 @@ def load_model(
     Args:
         name: "embedded"; a name of timm's registry; the path of a .safetensors checkpoint with its JSON beside it; a model
             saved by timm's `save_for_hf` ("hf-hub:owner/name", "local-dir:./folder" or a path to the folder); or, with the
-            extra "transformers", "hf:owner/name" or "hf:./folder"
+            extra "transformers", "hf:owner/name" or "hf:./folder".
         weights: "embedded", "pretrained" (from the hub), "random" or "random:<seed>" (untrained, reproducible by the seed),
-            or the path of a .safetensors file; by default those of the name
-        input_size: (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded"
-        device: "cpu", "cuda", or "auto" for VITVIZ_DEVICE if that is set, else a GPU if there is one
-        dtype: precision of the forward pass: "float32"; "bfloat16", which is faster on some hardware and has about two
+            or the path of a .safetensors file; by default those of the name.
+        input_size: (height, width) in pixels, or one number for a square; by default the model's own, 224 for "embedded".
+        device: "cpu", "cuda", or "auto" for VITVIZ_DEVICE if that is set, else a GPU if there is one.
+        dtype: Precision of the forward pass: "float32"; "bfloat16", which is faster on some hardware and has about two
             decimal digits; or "auto" for VITVIZ_DTYPE if that is set, else float32. Attention weights and maps are computed
-            in float32 in every case
-        checkpoint_config: a checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`)
-        progress: called as progress(bytes done, bytes in all) during a download
-        check: called before every tensor that is created or filled while the module is built; an exception that it
-            raises stops the loading
+            in float32 in every case.
+        checkpoint_config: A checkpoint's description in place of the JSON beside it (fields in `vitviz.models.checkpoint`).
+        progress: Called as progress(bytes done, bytes in all) during a download.
+        check: Called before every tensor that is created or filled while the module is built; an exception that it
+            raises stops the loading.
 
     Raises:
         ModelError: For an unknown name, or weights that do not fit.
@@ -296,7 +296,7 @@ def weight_bytes(name: str) -> int:
     """Bytes of a model's parameters and buffers in float32. The weights are not read.
 
     Args:
-        name: as in `load_model`. The module is built on the meta device; of a .safetensors file only the header is read
+        name: As in `load_model`. The module is built on the meta device; of a .safetensors file only the header is read.
 
     Raises:
         ModelError: As `load_model` for a name that is unknown or cannot be built.

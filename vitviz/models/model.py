@@ -59,12 +59,12 @@ class Preprocessing:
     """The preprocessing of a model's evaluation.
 
     Attributes:
-        mean, std: one number for each channel (three of RGB, or one of grey), on values in [0, 1]
-        interpolation: "bicubic", "bilinear", ... as timm names them
-        crop_fraction: of a centre crop: the shorter side is resized to input size / crop_fraction before the crop
-        framing: the framing of the model's published accuracy: "crop", or "squash" if the image is resized to the input's shape
-        crop_rounding: rounding of a centre crop's margins when they are not integers: "even" as in torchvision, "down" as in
-            transformers, which leaves the smaller margin at the top and left
+        mean, std: One number for each channel (three of RGB, or one of grey), on values in [0, 1].
+        interpolation: "bicubic", "bilinear", ... as timm names them.
+        crop_fraction: Of a centre crop: the shorter side is resized to input size / crop_fraction before the crop.
+        framing: Of the model's published accuracy: "crop", or "squash" if the image is resized to the input's shape.
+        crop_rounding: Rounding of a centre crop's margins when they are not integers: "even" as in torchvision, "down" as in
+            transformers, which leaves the smaller margin at the top and left.
     """
 
     mean: tuple[float, ...]
@@ -80,22 +80,22 @@ class Model:
     """A loaded model. Passes run in evaluation mode and restore the mode of every part.
 
     Attributes:
-        name: the name it was loaded by: "embedded", a name of timm's registry, or "hf:" and a name of the hub
-        architecture: timm's name of the architecture, or the class in transformers
-        module: the unmodified timm module, or one of transformers with timm's names for its parts (`HuggingFaceModule`);
-            wrappers (torch.compile, DataParallel) are removed
-        layout: which token is which patch at the model's first attention, at this input size
-        input_size: (height, width) in pixels
-        preprocessing: the preprocessing of its evaluation
-        labels: one label for each output, or None if they are unknown or there is no classifier
-        weights: "embedded", "pretrained", "random" or "file"
-        weights_hash: sha256 of the weights file, or "random:<seed>"
-        output_kind: what the outputs are: classes, labels, numbers or features
-        ood_detector: out-of-distribution detection for this model; None if it was not measured
-        groups: the group of each class, in the order of the outputs; None without groups
-        dynamic_size: whether the same module takes other input sizes (see `vitviz.models.resized`)
-        notes: assumptions and changes made when loading it, as sentences for a user; often empty
-        lock: hold it around a forward pass, because hooks and module state are shared by all threads
+        name: The name it was loaded by: "embedded", a name of timm's registry, or "hf:" and a name of the hub.
+        architecture: timm's name of the architecture, or the class in transformers.
+        module: The unmodified timm module, or one of transformers with timm's names for its parts (`HuggingFaceModule`);
+            wrappers (torch.compile, DataParallel) are removed.
+        layout: Which token is which patch at the model's first attention, at this input size.
+        input_size: (height, width) in pixels.
+        preprocessing: The preprocessing of its evaluation.
+        labels: One label for each output, or None if they are unknown or there is no classifier.
+        weights: "embedded", "pretrained", "random" or "file".
+        weights_hash: sha256 of the weights file, or "random:<seed>".
+        output_kind: What the outputs are: classes, labels, numbers or features.
+        ood_detector: Out-of-distribution detection for this model; None if it was not measured.
+        groups: The group of each class, in the order of the outputs; None without groups.
+        dynamic_size: Whether the same module takes other input sizes (see `vitviz.models.resized`).
+        notes: Assumptions and changes made when loading it, as sentences for a user; often empty.
+        lock: Hold it around a forward pass, because hooks and module state are shared by all threads.
     """
 
     name: str

@@ -51,7 +51,7 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
     A module that takes several sizes (`model.dynamic_size`) is shared with its lock; otherwise a copy is resized.
 
     Args:
-        model: the model.
+        model: The model.
         input_size: (height, width) in pixels.
 
     Raises:
@@ -87,8 +87,8 @@ def give_size(module: nn.Module, name: str, own_size: tuple[int, int], size: tup
     """Sets the input size of a module that is built for one size, in place.
 
     Args:
-        module: the module.
-        name: the model's name, for the message of the error.
+        module: The module.
+        name: The model's name, for the message of the error.
         own_size: (height, width) that it was built for.
         size: (height, width) to set.
 
@@ -127,11 +127,11 @@ class Prepared:
     """One photograph as a model's input.
 
     Attributes:
-        input: (channels, height, width) float32, normalised
-        shown: the same pixels before normalisation as an RGB image; three equal channels for a model of grey pictures
-        box: (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels
-        framing: "crop", "squash" or "fit"
-        model: the model at the size of `input`, a resized one if framing is "fit"
+        input: (channels, height, width) float32, normalised.
+        shown: The same pixels before normalisation as an RGB image; three equal channels for a model of grey pictures.
+        box: (left, top, right, bottom) of the region of the photograph that was kept, in the photograph's pixels.
+        framing: "crop", "squash" or "fit".
+        model: The model at the size of `input`, a resized one if framing is "fit".
     """
 
     input: Tensor
@@ -145,8 +145,8 @@ def prepare(model: Model | Cnn, image: Image.Image, framing: str = "crop") -> Pr
     """A photograph as the model's input; for a model of one channel, its luminance (Pillow's mode L).
 
     Args:
-        model: a model or convolutional network.
-        image: a photograph of any size.
+        model: A model or convolutional network.
+        image: A photograph of any size.
         framing: "crop" resizes the shorter side and takes a centre crop, exactly as the model's own evaluation; "squash"
             resizes the whole photograph to the input's shape; "fit" keeps the whole photograph and its aspect ratio to within
             one patch, at an input size with about as many patches as the model has now.

@@ -77,9 +77,9 @@ def build(name: str, *, seed: int = 0, **kwargs: Any) -> nn.Module:
     of the patch size, because only a module of fixed size crops the remainder.
 
     Args:
-        name: a name of timm's registry.
-        seed: of the random weights.
-        **kwargs: arguments of `timm.create_model`.
+        name: A name of timm's registry.
+        seed: Of the random weights.
+        **kwargs: Arguments of `timm.create_model`.
 
     Raises:
         ModelError: For an unknown name, or arguments that timm rejects.
@@ -193,12 +193,12 @@ class CatalogueEntry:
     """One name for `load_model`.
 
     Attributes:
-        name: "embedded", or timm's name with or without a pretrained tag
-        architecture: timm's name without the tag
-        tag: the tag, which describes the weights' training; None for an architecture without pretrained weights
-        downloadable: whether the hub has these weights as safetensors; else only random weights are available
-        input_size: (height, width) in pixels
-        license: the weights' licence according to timm, or None
+        name: "embedded", or timm's name with or without a pretrained tag.
+        architecture: timm's name without the tag.
+        tag: The tag, which describes the weights' training; None for an architecture without pretrained weights.
+        downloadable: Whether the hub has these weights as safetensors; else only random weights are available.
+        input_size: (height, width) in pixels.
+        license: The weights' licence according to timm, or None.
     """
 
     name: str

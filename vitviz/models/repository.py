@@ -114,8 +114,8 @@ class RepositoryConfig:
     """A validated config.json.
 
     Attributes:
-        location: where the files are.
-        config: its content in the form of a checkpoint's description.
+        location: Where the files are.
+        config: Its content in the form of a checkpoint's description.
     """
 
     location: ModelLocation

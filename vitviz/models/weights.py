@@ -209,10 +209,10 @@ def build_filled(
 
     Args:
         architecture: timm's name.
-        args: arguments of timm's builder.
-        state: name -> tensor.
+        args: Arguments of timm's builder.
+        state: Name -> tensor.
         size: (height, width) of the checkpoint's input; the module is built for it if its own size does not fit the tensors.
-        what: subject of the message, "The weights in pets.safetensors".
+        what: Subject of the message, "The weights in pets.safetensors".
 
     Raises:
         ModelError: If tensors do not fit; the message names the first few.

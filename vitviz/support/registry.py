@@ -90,9 +90,9 @@ def sweep(
     """The verdict on each of the names in order, computed in several processes.
 
     Args:
-        names: names of timm's registry; all by default
-        processes: number of processes; by default that of the processors
-        progress: called as progress(names done, names in all)
+        names: Names of timm's registry; all by default.
+        processes: Number of processes; by default that of the processors.
+        progress: Called as progress(names done, names in all).
     """
     names = list(names) if names is not None else architectures()
     processes = processes or os.cpu_count() or 1

@@ -27,13 +27,13 @@ class LayerSummary:
     """Consecutive attention layers with the same properties.
 
     Attributes:
-        first: dotted name of the first layer's module
-        count: number of layers
-        kind: as in `Placement`
-        fused: whether they use the fused call
-        heads: attention heads of each; 0 for layers that cannot be placed
-        query_grid, key_grid: (rows, cols) of patches, or None
-        windows: number of windows
+        first: Dotted name of the first layer's module.
+        count: Number of layers.
+        kind: As in `Placement`.
+        fused: Whether they use the fused call.
+        heads: Attention heads of each; 0 for layers that cannot be placed.
+        query_grid, key_grid: (rows, cols) of patches, or None.
+        windows: Number of windows.
     """
 
     first: str
@@ -63,15 +63,15 @@ class Support:
     """What can be shown of a model.
 
     Attributes:
-        name: the model's name
+        name: The model's name.
         verdict: "global" (every attention layer relates all tokens of one grid), "mixed" (several grids, pooled keys or class
             attention; every layer in `layers` is exact on its own grid), "windowed" (attention inside windows, each at its
-            position in the image), or "refused" (no attention between patches can be shown)
-        reason: one sentence with the reason
-        instead: one sentence on what can be shown instead of what cannot, or ""
-        fused: whether the attention that is shown uses the fused call
-        rollout: whether attention rollout is defined for the model
-        layers: every attention layer in order, consecutive ones with the same properties together
+            position in the image), or "refused" (no attention between patches can be shown).
+        reason: One sentence with the reason.
+        instead: One sentence on what can be shown instead of what cannot, or "".
+        fused: Whether the attention that is shown uses the fused call.
+        rollout: Whether attention rollout is defined for the model.
+        layers: Every attention layer in order, consecutive ones with the same properties together.
     """
 
     name: str
@@ -87,10 +87,10 @@ def judge(name: str, placements: Sequence[Placement], layout: TokenLayout | None
     """The verdict on a model.
 
     Args:
-        name: the model's name
-        placements: its attention calls in order
-        layout: layout of the first attention, if known: a token that is added later (the mean of all patches, in the attention
-            pooling of a convolutional network) is not part of the sequence of earlier layers
+        name: The model's name.
+        placements: Its attention calls in order.
+        layout: Layout of the first attention, if known: a token that is added later (the mean of all patches, in the attention
+            pooling of a convolutional network) is not part of the sequence of earlier layers.
     """
     placements = _as_layers(placements)
     shown = [p for p in placements if p.kind in ("global", "pooled", "windowed")]

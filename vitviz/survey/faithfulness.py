@@ -37,7 +37,7 @@ class Interval:
     """A mean with its bootstrap interval.
 
     Attributes:
-        mean: the mean.
+        mean: The mean.
         low, high: 2.5th and 97.5th percentile of the resampled means.
     """
 
@@ -55,8 +55,8 @@ def mean_interval(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
 
     Args:
         values: (images,); for a paired comparison the difference for each image.
-        resamples: number of samples of images, drawn with replacement.
-        seed: of the samples.
+        resamples: Number of samples of images, drawn with replacement.
+        seed: Of the samples.
 
     Raises:
         ValueError: For fewer than two values.
@@ -86,9 +86,9 @@ def image_paths(folder: Path, limit: int | None = None, seed: int | None = None)
     """Images in a folder and its subfolders.
 
     Args:
-        folder: the folder.
-        limit: largest number of images; all by default.
-        seed: of a random order; by default images are sorted by name.
+        folder: The folder.
+        limit: Largest number of images; all by default.
+        seed: Of a random order; by default images are sorted by name.
 
     Raises:
         ImageError: If the folder does not exist or has no image.
@@ -116,11 +116,11 @@ class SurveySettings:
     """Settings of a survey.
 
     Attributes:
-        methods: keys of the explanation methods
-        steps: steps of the curves
-        seeds: number of random orders for each image
-        framing: how the photograph becomes the input: "crop", "squash" or "fit"
-        options: method's key -> its options
+        methods: Keys of the explanation methods.
+        steps: Steps of the curves.
+        seeds: Number of random orders for each image.
+        framing: How the photograph becomes the input: "crop", "squash" or "fit".
+        options: Method's key -> its options.
     """
 
     methods: tuple[str, ...] = tuple(METHODS)
@@ -135,12 +135,12 @@ class Areas:
     """Results of one image.
 
     Attributes:
-        image: the file's path, relative to the surveyed folder if there is one
-        predicted: the predicted class
-        likelihood: its likelihood for the unchanged image
-        areas: method or baseline -> (deletion area, insertion area)
-        digest: sha256 of the file, to recognise a changed file of the same name
-        incomplete: methods whose attributions miss completeness by more than their tolerance
+        image: The file's path, relative to the surveyed folder if there is one.
+        predicted: The predicted class.
+        likelihood: Its likelihood for the unchanged image.
+        areas: Method or baseline -> (deletion area, insertion area).
+        digest: sha256 of the file, to recognise a changed file of the same name.
+        incomplete: Methods whose attributions miss completeness by more than their tolerance.
     """
 
     image: str
@@ -191,11 +191,11 @@ def areas_of(
     """The areas of all methods and baselines for one image.
 
     Args:
-        model: any model
-        path: the image's file
-        settings: methods, steps, seeds, framing and options
-        name: name of the image in the result; the path by default
-        progress: called with (steps done, steps in all)
+        model: Any model.
+        path: The image's file.
+        settings: Methods, steps, seeds, framing and options.
+        name: Name of the image in the result; the path by default.
+        progress: Called with (steps done, steps in all).
 
     Raises:
         ImageError: For a file that is not an image.
@@ -228,11 +228,11 @@ def survey(
     """Yields each image's areas; one image is in memory at a time.
 
     Args:
-        model: any model
-        paths: files of the images
-        settings: methods, steps, seeds, framing and options
-        skipped: called with each file that is not an image and its error; without it the first such error is raised
-        folder: names of images are paths relative to it, so that files of the same name in two subfolders differ
+        model: Any model.
+        paths: Files of the images.
+        settings: Methods, steps, seeds, framing and options.
+        skipped: Called with each file that is not an image and its error; without it the first such error is raised.
+        folder: Names of images are paths relative to it, so that files of the same name in two subfolders differ.
     """
     for path in paths:
         try:
@@ -250,9 +250,9 @@ class Row:
     """One method or baseline over all images.
 
     Attributes:
-        name: the method's key or the baseline's name
-        deletion, insertion: mean areas; a smaller deletion and a larger insertion area are better
-        ahead: (baseline, "deletion" or "insertion") -> paired difference to the baseline, positive if better, with its interval
+        name: The method's key or the baseline's name.
+        deletion, insertion: Mean areas; a smaller deletion and a larger insertion area are better.
+        ahead: (baseline, "deletion" or "insertion") -> paired difference to the baseline with its interval, above 0 if better.
     """
 
     name: str

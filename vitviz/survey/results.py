@@ -85,8 +85,8 @@ def markdown(rows: Sequence[Row], results: Sequence[Areas]) -> str:
     """The table as Markdown: mean areas, and each method's differences to the baselines with 95% intervals.
 
     Args:
-        rows: `summary` of `results`
-        results: the results of all images
+        rows: `summary` of `results`.
+        results: The results of all images.
     """
     columns = [(baseline, curve) for baseline in BASELINES for curve in ("deletion", "insertion")]
     heads = ["order", "deletion ↓", "insertion ↑", *(f"{curve}, ahead of {baseline}" for baseline, curve in columns)]

@@ -41,12 +41,12 @@ class CachedTrace:
     """A trace as the queue keeps it between runs: without the model, so that a model that left its store is freed.
 
     Attributes:
-        prepared: the model's input, with None in the model's place.
-        trace: of the forward pass.
-        image_hash: hash of its pixels.
-        image_name: the image's name in the Python code of figures.
-        image_note: what was done to the image before it was sent.
-        hidden_states: the states between the blocks in the same pass, where they are few.
+        prepared: The model's input, with None in the model's place.
+        trace: Of the forward pass.
+        image_hash: Hash of its pixels.
+        image_name: The image's name in the Python code of figures.
+        image_note: What was done to the image before it was sent.
+        hidden_states: The states between the blocks in the same pass, where they are few.
     """
 
     prepared: Prepared
@@ -79,11 +79,11 @@ class PageContext:
     """What a page is given.
 
     Attributes:
-        selection: the view, fitted to what the model has.
-        image: as it was loaded, before it was brought to the model's size.
-        traced: model, input and trace, of a model of any shape.
-        key: names model, weights, image, size and framing; results of this context are kept under keys derived from it.
-        theme: colours of figures, as the browser shows the page.
+        selection: The view, fitted to what the model has.
+        image: As it was loaded, before it was brought to the model's size.
+        traced: Model, input and trace, of a model of any shape.
+        key: Names model, weights, image, size and framing; results of this context are kept under keys derived from it.
+        theme: Colours of figures, as the browser shows the page.
         phone: Whether the browser's window was as narrow as a phone when the session began: every picture is as wide as half
             a page elsewhere.
         hidden_states: The states between the blocks in the traced pass; None where they were not kept.
@@ -112,7 +112,7 @@ class PageContext:
         """What figures over one grid are about.
 
         Raises:
-            UnsupportedError: for a model of several grids.
+            UnsupportedError: For a model of several grids.
         """
         if not self.one_grid:
             raise UnsupportedError(words.NOT_ONE_GRID.format(model=self.model.name))
@@ -182,15 +182,15 @@ class PageContext:
         """A result about this model and image, computed once for all sessions that may see it.
 
         Args:
-            what: names the result: "rollout".
-            work: computes it, in a thread of the queue; called with its progress.
-            note: names the work to the user while it runs.
-            passes: forward passes of the context's model that it takes, about, or the `consent.Operations` of other work. Work
+            what: Names the result: "rollout".
+            work: Computes it, in a thread of the queue; called with its progress.
+            note: Names the work to the user while it runs.
+            passes: Forward passes of the context's model that it takes, about, or the `consent.Operations` of other work. Work
                 of many waits for its turn, and should run on `runs_on(passes)`, or on the `beside` of another network.
-            **params: everything that the result depends on beyond model, image, size and framing.
+            **params: Everything that the result depends on beyond model, image, size and framing.
 
         Raises:
-            Stopped: where the user stopped the computation. Whatever `work` raises is raised here as well.
+            Stopped: Where the user stopped the computation. Whatever `work` raises is raised here as well.
         """
         operations = self._operations(passes)
         result: T = answer(services.queue(), self.key.derive(what, **params), self._lane, work, note, operations)
@@ -269,17 +269,17 @@ def open_context(selection: Selection, model: Model, image: InputImage) -> tuple
     """The context of a selection: runs the model on the image, unless the result is known.
 
     Args:
-        selection: may ask for layers, heads and tokens that the model does not have.
-        model: at the size selected.
-        image: the one selected.
+        selection: May ask for layers, heads and tokens that the model does not have.
+        model: At the size selected.
+        image: The one selected.
 
     Returns:
         The context, and the names of those fields of the selection that the model does not have, which are at their defaults
         in the context.
 
     Raises:
-        VitvizError: where it cannot be done.
-        ConsentRequired: where it would take long and this session has not agreed to that.
+        VitvizError: Where it cannot be done.
+        ConsentRequired: Where it would take long and this session has not agreed to that.
     """
     key, lane, run, operations = _tracing(selection, model, image)
     if key not in services.queue().results:

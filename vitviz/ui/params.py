@@ -33,7 +33,7 @@ class Choice:
         """The value that a URL's text stands for.
 
         Raises:
-            ValueError: for any other text.
+            ValueError: For any other text.
         """
         text = self.former.get(text, text)
         if text not in self.options:
@@ -54,7 +54,7 @@ class Number:
         """The value that a URL's text stands for.
 
         Raises:
-            ValueError: outside the range, and for what is not a number.
+            ValueError: Outside the range, and for what is not a number.
         """
         if not NUMBER.fullmatch(text):
             raise ValueError("not a number as links have it")
@@ -77,7 +77,7 @@ class Name:
         """The name itself.
 
         Raises:
-            ValueError: for what cannot be one.
+            ValueError: For what cannot be one.
         """
         if not self.pattern.fullmatch(text):
             raise ValueError(text)
@@ -94,7 +94,7 @@ class Patches:
         """The same text in its one canonical form.
 
         Raises:
-            ValueError: for what is no such list, or too long a one.
+            ValueError: For what is no such list, or too long a one.
         """
         if len(text) > MAX_INTERVENTIONS_TEXT:
             raise ValueError("more patches than a link can hold")
@@ -116,7 +116,7 @@ class InterventionList:
         """The same text in its one canonical form.
 
         Raises:
-            ValueError: for what is no list of interventions, or too long a one.
+            ValueError: For what is no list of interventions, or too long a one.
         """
         if len(text) > MAX_INTERVENTIONS_TEXT:
             raise ValueError("more interventions than a link can hold")
@@ -156,7 +156,7 @@ def declare(page: str, params: Mapping[str, Param]) -> None:
     """Adds a page's own parameters to `PARAMS`; the same page may do so again.
 
     Raises:
-        ValueError: where another page has one of that name, or all pages have.
+        ValueError: Where another page has one of that name, or all pages have.
     """
     for name, param in params.items():
         owner = OWNERS.setdefault(name, page)

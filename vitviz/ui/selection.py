@@ -40,15 +40,15 @@ class Selection:
             repository on the hub (never a folder, which would be the server's), or a name of timm's registry; which of these
             may be loaded is decided by `vitviz.models.names.require_published`.
         weights: "trained", or "random" for the untrained control.
-        image: a sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own.
-        size: side of the model input in pixels, 0 for the model's own.
-        framing: how the picture is brought to that size, in the words of `vitviz.trace`.
-        layer: counted from 0; -1 is the last.
-        head: counted from 0; None is the mean of all heads.
-        query: text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
+        image: A sample's name, "" for the first of the gallery, UPLOAD for a picture of one's own.
+        size: Side of the model input in pixels, 0 for the model's own.
+        framing: How the picture is brought to that size, in the words of `vitviz.trace`.
+        layer: Counted from 0; -1 is the last.
+        head: Counted from 0; None is the mean of all heads.
+        query: Text form of a `Query`: "cls", "r3c5", "mean" over all patches, "pool" for a pooling query, "cls+dist"; "" is
             what the output is computed from.
         scale: "robust" ends colours at the 99th percentile, "raw" at the extremes.
-        params: parameters of some pages, (name, value) in alphabetical order, those at their default left out.
+        params: Parameters of some pages, (name, value) in alphabetical order, those at their default left out.
     """
 
     model: str = "embedded"
@@ -68,8 +68,8 @@ class Selection:
         """The selection with whatever this model does not have put back to its default, and the names of those fields.
 
         Args:
-            layers, heads: how many the model has, and the chosen layer.
-            learned: names of queries beyond those of `layout`.
+            layers, heads: How many the model has, and the chosen layer.
+            learned: Names of queries beyond those of `layout`.
         """
         lost: dict[str, object] = {}
         if not -1 <= self.layer < layers:

@@ -87,9 +87,9 @@ def bound(
     """Arguments that tie a widget to a field or parameter: `st.slider(words.ALPHA, 0.0, 1.0, **bound("alpha"))`.
 
     Args:
-        shown: what the widget shows, where that is not the value itself.
-        read: from what the widget holds to the value.
-        part: distinguishes widgets that show parts of one value.
+        shown: What the widget shows, where that is not the value itself.
+        read: From what the widget holds to the value.
+        part: Distinguishes widgets that show parts of one value.
     """
     if name not in _FIELDS and name not in PARAMS:
         raise KeyError(name)

@@ -34,7 +34,7 @@ class EmbeddedToken:
         filter_bias: (width,), or None as `filters`.
         embedding: (width,): the patch embedding, or a prefix token's learned vector, which is the same for every image.
         position: (width,): the position embedding; None without one (rotary and relative positions act inside attention).
-        norm: the norm before the first layer; None if there is none.
+        norm: The norm before the first layer; None if there is none.
         token: (width,): input of the first layer.
     """
 
@@ -51,13 +51,13 @@ def embedded_token(model: ModelLike, trace: Trace, opened: OpenLayer, query: Que
     """The computation of the token `query` up to the first layer.
 
     Args:
-        model: the model of the trace.
-        trace: one image's trace.
-        opened: any layer of the trace, which has the input of the first layer.
-        query: a token.
+        model: The model of the trace.
+        trace: One image's trace.
+        opened: Any layer of the trace, which has the input of the first layer.
+        query: A token.
 
     Raises:
-        UnsupportedError: if the first layer's input is not a patch embedding or learned token plus a position embedding, with
+        UnsupportedError: If the first layer's input is not a patch embedding or learned token plus a position embedding, with
             or without a norm, and for a model in half precision.
     """
     refuse_half_precision(opened)

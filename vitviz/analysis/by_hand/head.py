@@ -25,12 +25,12 @@ class SoftmaxByHand:
 
     Attributes:
         dots: (tokens,): q . k for every key.
-        factor: the factor on the dot products: 1 / sqrt(head_dim), unless the model has its own.
+        factor: The factor on the dot products: 1 / sqrt(head_dim), unless the model has its own.
         bias: (tokens,): added to the scores of this query; None without a bias.
         scores: (tokens,): dots * factor + bias.
-        maximum: the largest score.
+        maximum: The largest score.
         exps: (tokens,): exp(score - maximum).
-        total: their sum.
+        total: Their sum.
         weights: (tokens,): exps / total; they sum to 1.
     """
 
@@ -57,21 +57,21 @@ class HeadByHand(SoftmaxByHand):
     """Every step of one query in one head, float64.
 
     Attributes:
-        layer, head: counted from 0.
-        query, key: token indices; `key` is the token whose products are written out.
-        layout: which token is which patch.
+        layer, head: Counted from 0.
+        query, key: Token indices; `key` is the token whose products are written out.
+        layout: Which token is which patch.
         residual: (width,): the query's token at the layer's input.
-        norm: the norm before the attention; None if there is none.
+        norm: The norm before the attention; None if there is none.
         given: (width,): input of W_q, W_k and W_v.
-        q, k, v: query vector of `query`, key vector and value vector of `key`, each with its steps.
+        q, k, v: Query vector of `query`, key vector and value vector of `key`, each with its steps.
         queries, keys: (tokens, head_dim) of all tokens, after norm and rotation.
         values: (tokens, value_dim).
-        rotates: whether this layer rotates the queries and keys of its patches.
+        rotates: Whether this layer rotates the queries and keys of its patches.
         output: (value_dim,): the sum over all keys of weight * value.
         scale: (width,): LayerScale; None if the block has none.
         added: (width,): the head's contribution to the token: its part of W_o times the output, times LayerScale; None if a
             norm is applied to the outputs before they are added, or if there is no linear W_o.
-        weights_off, output_off: largest absolute difference from the model's own weights and output.
+        weights_off, output_off: Largest absolute difference from the model's own weights and output.
     """
 
     layer: int
@@ -114,14 +114,14 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
     """Computes the weights and the output of `query` in `head` from the layer's input and the model's own parameters.
 
     Args:
-        opened: the layer with its inputs.
-        head: counted from 0.
-        query: a token.
-        key: the token whose key and value are written out; by default the one with the largest weight.
+        opened: The layer with its inputs.
+        head: Counted from 0.
+        query: A token.
+        key: The token whose key and value are written out; by default the one with the largest weight.
 
     Raises:
-        IndexError: for a head that does not exist.
-        UnsupportedError: for a token that does not exist, for a model in half precision, and for a layer whose own weights or
+        IndexError: For a head that does not exist.
+        UnsupportedError: For a token that does not exist, for a model in half precision, and for a layer whose own weights or
             output differ from this computation.
 
     Source: Vaswani et al. 2017, "Attention is all you need" (arXiv 1706.03762), equation 1.
@@ -187,7 +187,7 @@ def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
         (tokens,).
 
     Raises:
-        ValueError: for a temperature that is not above 0.
+        ValueError: For a temperature that is not above 0.
     """
     if not temperature > 0:
         raise ValueError(f"a temperature is above 0, not {temperature}")

@@ -27,19 +27,19 @@ class OpenLayer:
     """One self-attention layer of one image, with its inputs and intermediate results.
 
     Attributes:
-        index: number of the layer, counted from 0.
-        attention: the layer's attention, with values.
-        module: the attention module.
-        norm: the module between the residual stream and the attention; None if there is none.
+        index: Number of the layer, counted from 0.
+        attention: The layer's attention, with values.
+        module: The attention module.
+        norm: The module between the residual stream and the attention; None if there is none.
         entrance: (tokens, width): input of the first layer.
         residual: (tokens, width): input of this layer.
         given: (tokens, width): input of the attention module.
         heads_out: (tokens, heads * value_dim): the heads' concatenated outputs before a norm or W_o.
-        rotary: table of sines and cosines (patches, 2 * head_dim), with a leading axis of heads if they differ; None without
+        rotary: Table of sines and cosines (patches, 2 * head_dim), with a leading axis of heads if they differ; None without
             rotation.
-        halves: whether pairs of rotated components are half a head apart instead of neighbours.
+        halves: Whether pairs of rotated components are half a head apart instead of neighbours.
         scale: (width,): LayerScale, the factors of the attention's output; None if the block has none.
-        normed_after: whether a norm is applied to the attention's output before it is added to the token.
+        normed_after: Whether a norm is applied to the attention's output before it is added to the token.
     """
 
     index: int
@@ -66,14 +66,14 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, hidden_states: Hidden
     """Runs the model again on the trace's input and keeps the inputs of `layer`.
 
     Args:
-        model: the model of the trace.
-        trace: one image's trace.
-        layer: counted from 0.
-        hidden_states: the states between the blocks of the same pass, if they were kept: only the block of `layer` is run then.
+        model: The model of the trace.
+        trace: One image's trace.
+        layer: Counted from 0.
+        hidden_states: The states between the blocks of the same pass, if they were kept: only the block of `layer` is run then.
 
     Raises:
-        IndexError: for a layer that does not exist.
-        UnsupportedError: if the layer is not a block of a sequence with a norm followed by attention of every token to every
+        IndexError: For a layer that does not exist.
+        UnsupportedError: If the layer is not a block of a sequence with a norm followed by attention of every token to every
             token.
     """
     trace.sequence("One head by hand")

@@ -23,7 +23,7 @@ class Norm:
     Attributes:
         kind: "layer" or "rms".
         given: (width,) input.
-        mean: mean of the components; 0 for "rms", which does not subtract it.
+        mean: Mean of the components; 0 for "rms", which does not subtract it.
         deviation: sqrt(mean of squared differences from `mean` + eps).
         gain, shift: (width,) learned; ones and zeros if the model has none.
         result: (width,) output.
@@ -42,7 +42,7 @@ def normalised(given: np.ndarray, norm: nn.Module | None) -> Norm | None:
     """LayerNorm or RMSNorm of `given` (width,), written out; None without a norm.
 
     Raises:
-        UnsupportedError: for a norm of another kind, or over another number of components.
+        UnsupportedError: For a norm of another kind, or over another number of components.
     """
     if norm is None or isinstance(norm, nn.Identity):
         return None
@@ -88,7 +88,7 @@ def rotated(given: np.ndarray, table: np.ndarray, half: bool) -> Rotation:
     Args:
         given: (..., head_dim).
         table: (..., 2 * head_dim): sines, then cosines, as in timm.
-        half: whether the components of a pair are half a vector apart instead of neighbours.
+        half: Whether the components of a pair are half a vector apart instead of neighbours.
     """
     sin, cos = np.split(table, 2, axis=-1)
     partner = np.empty_like(given)
@@ -123,11 +123,11 @@ class Projection:
     """A token's query, key or value in one head.
 
     Attributes:
-        token: index of the token.
+        token: Index of the token.
         slice: W (head_dim, width) and its bias.
         plain: (head_dim,): W x + b.
-        norm: the norm of queries and keys; None if the model has none.
-        rotation: the rotation of this token's vector; None without one, as for prefix tokens.
+        norm: The norm of queries and keys; None if the model has none.
+        rotation: The rotation of this token's vector; None without one, as for prefix tokens.
         result: (head_dim,) after norm and rotation.
     """
 
@@ -143,12 +143,12 @@ def slices(module: nn.Module, heads: int, head: int) -> tuple[Slice, Slice, Slic
     """The query, key and value slices of one head, from one joint linear layer or from three.
 
     Args:
-        module: the attention module.
-        heads: its number of heads.
-        head: counted from 0.
+        module: The attention module.
+        heads: Its number of heads.
+        head: Counted from 0.
 
     Raises:
-        UnsupportedError: if the module has neither.
+        UnsupportedError: If the module has neither.
     """
     fused = getattr(module, "qkv", None)
     if isinstance(fused, nn.Linear):

@@ -42,13 +42,13 @@ def intervene(
     after an exception.
 
     Args:
-        model: any model with a lock.
-        *interventions: applied together.
-        head_means: required for heads that are replaced by their mean output (see `head_means`).
+        model: Any model with a lock.
+        *interventions: Applied together.
+        head_means: Required for heads that are replaced by their mean output (see `head_means`).
 
     Raises:
-        ValueError: for patches, tokens, layers or heads that do not exist, and if no key is left to attend to.
-        UnsupportedError: for an intervention that is not possible in this model; inside the block, if attention is to be
+        ValueError: For patches, tokens, layers or heads that do not exist, and if no key is left to attend to.
+        UnsupportedError: For an intervention that is not possible in this model; inside the block, if attention is to be
             changed and none is recognised.
     """
     items = [item for given in interventions for item in (given if isinstance(given, Interventions) else (given,))]
@@ -70,9 +70,9 @@ class Application:
         """Starts without changes.
 
         Args:
-            model: the model that is changed.
-            stack: removes the hooks at the end of the `with` block.
-            means: mean outputs of heads, if given.
+            model: The model that is changed.
+            stack: Removes the hooks at the end of the `with` block.
+            means: Mean outputs of heads, if given.
         """
         self.model, self.layout = model, model.layout
         self._stack, self._means = stack, means
@@ -211,8 +211,8 @@ class Effect:
     """Outputs without and with the interventions.
 
     Attributes:
-        before, after: outputs of one pass each, a batch of 1.
-        likelihood_before, likelihood_after: the target's likelihood; of a class or label, its probability.
+        before, after: Outputs of one pass each, a batch of 1.
+        likelihood_before, likelihood_after: The target's likelihood; of a class or label, its probability.
         similarity: (rows, cols) cosine of each patch's final tokens in both passes; None if the model gives no tokens, or if
             some were removed from the sequence.
     """

@@ -27,8 +27,8 @@ class Intervention:
     """One change to a forward pass, independent of a model until it is applied. Subclasses are frozen dataclasses.
 
     Attributes:
-        code: first field of its text form.
-        order: sort key among interventions that are combined without a given order.
+        code: First field of its text form.
+        order: Sort key among interventions that are combined without a given order.
     """
 
     code: ClassVar[str]
@@ -53,14 +53,14 @@ class Intervention:
         """The inverse of `encode`.
 
         Args:
-            fields: the fields after the code.
-            numbers: parses numbers and bounds their count; every list of numbers has to be read with it.
+            fields: The fields after the code.
+            numbers: Parses numbers and bounds their count; every list of numbers has to be read with it.
 
         Returns:
             The intervention, or None for too many or too few fields.
 
         Raises:
-            ValueError: for an invalid field.
+            ValueError: For an invalid field.
         """
         raise NotImplementedError
 
@@ -68,8 +68,8 @@ class Intervention:
         """A copy without patches, tokens, layers and heads that a model does not have.
 
         Args:
-            layout: the model's tokens.
-            heads: number of heads of every layer, first layer first.
+            layout: The model's tokens.
+            heads: Number of heads of every layer, first layer first.
         """
         return self
 
@@ -84,8 +84,8 @@ class Intervention:
         """Registers its changes with `application`.
 
         Raises:
-            ValueError: for layers or heads that do not exist.
-            UnsupportedError: for a model in which the change is not possible.
+            ValueError: For layers or heads that do not exist.
+            UnsupportedError: For a model in which the change is not possible.
         """
         raise NotImplementedError
 

@@ -23,7 +23,7 @@ class ChangePositions(Intervention):
 
     Attributes:
         how: "zero" for none, "shuffle" for those of other patches.
-        seed: of the permutation.
+        seed: Of the permutation.
     """
 
     code: ClassVar[str] = "positions"

@@ -18,8 +18,8 @@ class CutTokens(Intervention):
     """Sets the scores of tokens as keys to minus infinity before the softmax, so that no query attends to them.
 
     Attributes:
-        tokens: their indices in the sequence, prefix tokens first.
-        layers: numbers of the layers; None for all.
+        tokens: Their indices in the sequence, prefix tokens first.
+        layers: Numbers of the layers; None for all.
     """
 
     code: ClassVar[str] = "cut"

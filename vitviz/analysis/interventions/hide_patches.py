@@ -25,7 +25,7 @@ class HidePatches(Intervention):
     """Hides patches from the model.
 
     Attributes:
-        patches: their numbers, counted row by row from 0.
+        patches: Their numbers, counted row by row from 0.
         fill: "mean" and "blur" replace the pixels by the image's mean colour or by a blurred copy of the image.
             "removed" takes the token out of the sequence after the position embedding: no other token attends to it, and
             pooling leaves it out.

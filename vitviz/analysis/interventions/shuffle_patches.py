@@ -22,7 +22,7 @@ class ShufflePatches(Intervention):
     """Permutes the patches of the input picture.
 
     Attributes:
-        seed: of the permutation.
+        seed: Of the permutation.
     """
 
     code: ClassVar[str] = "shuffle"
@@ -57,7 +57,7 @@ def shuffled(x: Tensor, order: np.ndarray, layout: TokenLayout) -> Tensor:
     """x (batch, 3, height, width) with the pixels of patch order[i] in the place of patch i.
 
     Raises:
-        UnsupportedError: if the input's size is not a multiple of the grid.
+        UnsupportedError: If the input's size is not a multiple of the grid.
     """
     batch, channels, height, width = x.shape
     rows, cols = layout.grid

@@ -73,7 +73,7 @@ class HeadMeans:
 
     Attributes:
         layers: (heads, prefix + 1, head_dim) for each layer: the mean of every prefix token, then one over all patches.
-        images: number of images.
+        images: Number of images.
         digest: 12 hexadecimal digits of the sha256 of these numbers.
     """
 
@@ -94,14 +94,14 @@ def head_means(
     """Mean outputs of every head over a reference set.
 
     Args:
-        model: a model that is a sequence of blocks.
+        model: A model that is a sequence of blocks.
         inputs: (3, height, width) each, normalised; only one is in memory at a time.
-        progress: called with (images done, `total` or images done) after each.
-        total: number of images, if known.
+        progress: Called with (images done, `total` or images done) after each.
+        total: Number of images, if known.
 
     Raises:
-        UnsupportedError: for a model that is not a sequence of blocks.
-        ValueError: without an image.
+        UnsupportedError: For a model that is not a sequence of blocks.
+        ValueError: Without an image.
     """
     blocks = Blocks(model.module)
     sums: dict[int, Tensor] = {}

@@ -17,7 +17,7 @@ class SwitchOffLayers(Intervention):
     """Layers that return their input: attention and MLP are both left out.
 
     Attributes:
-        layers: their numbers, counted from 0.
+        layers: Their numbers, counted from 0.
     """
 
     code: ClassVar[str] = "layers"

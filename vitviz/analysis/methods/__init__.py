@@ -21,7 +21,7 @@ def find_methods() -> dict[str, Method]:
     """Key -> method of every file in this package except `base`, sorted by `order`.
 
     Raises:
-        ValueError: if two methods have the same key.
+        ValueError: If two methods have the same key.
     """
     names = [found.name for found in pkgutil.iter_modules(__path__) if found.name != "base"]
     methods: list[Method] = [import_module(f"{__name__}.{name}").METHOD for name in names]
@@ -43,18 +43,18 @@ def explain(question: Question, key: str, progress: Progress | None = None, **op
     """The map of one method. Several methods of the same Question share passes.
 
     Args:
-        question: model, input and target.
-        key: of the method, as in `METHODS`.
-        progress: called after each step of a slow method; an exception that it raises stops the work.
-        **options: of the method (`METHODS[key].options`), in place of the defaults.
+        question: Model, input and target.
+        key: Of the method, as in `METHODS`.
+        progress: Called after each step of a slow method; an exception that it raises stops the work.
+        **options: Of the method (`METHODS[key].options`), in place of the defaults.
 
     Returns:
         Heatmap (rows, cols) over the question's grid.
 
     Raises:
-        UnsupportedError: for an unknown key or option, and for a model that the method is not defined for.
-        ValueError: for a value that an option does not take.
-        NotFiniteError: if the map is not finite.
+        UnsupportedError: For an unknown key or option, and for a model that the method is not defined for.
+        ValueError: For a value that an option does not take.
+        NotFiniteError: If the map is not finite.
     """
     heatmap = _method(key).map(question, progress, **options)
     wrong = int(np.count_nonzero(~np.isfinite(heatmap.values)))
@@ -81,19 +81,19 @@ def explain_all(
     """The maps of several methods; those that this model does not support are left out.
 
     Args:
-        question: model, input and target.
-        keys: of the methods; all by default.
-        progress: called with (thousandths done, 1000); an exception that it raises stops the work.
-        options: key -> options, in place of the defaults.
+        question: Model, input and target.
+        keys: Of the methods; all by default.
+        progress: Called with (thousandths done, 1000); an exception that it raises stops the work.
+        options: Key -> options, in place of the defaults.
 
     Returns:
-        key -> Heatmap (rows, cols).
+        Key -> Heatmap (rows, cols).
 
     Raises:
-        UnsupportedError: for an unknown key or option.
-        ValueError: for a value that an option does not take.
-        TypeError: for one string in place of several keys.
-        NotFiniteError: if a map is not finite.
+        UnsupportedError: For an unknown key or option.
+        ValueError: For a value that an option does not take.
+        TypeError: For one string in place of several keys.
+        NotFiniteError: If a map is not finite.
     """
     if isinstance(keys, str):
         raise TypeError(f"the methods are a list of keys, and {keys!r} is a single string; write [{keys!r}]")

@@ -32,24 +32,24 @@ class Method:
     """An explanation method with its card.
 
     Args:
-        key: short name for links, tables and the command line.
-        name: display name.
-        run: called as run(question, **options), also with `progress` if the method `reports`; returns a Heatmap over the
+        key: Short name for links, tables and the command line.
+        name: Display name.
+        run: Called as run(question, **options), also with `progress` if the method `reports`; returns a Heatmap over the
             question's grid. Raises UnsupportedError if the method is not defined for the model.
-        per_class: whether the map depends on the target. A map that does not shows where information was read, not why the
+        per_class: Whether the map depends on the target. A map that does not shows where information was read, not why the
             model predicts a class.
-        signed: whether negative values are evidence against the target.
-        formula: plain text, symbols as on the methods page.
-        reference: authors, year, arXiv number.
-        cost: approximate number of forward passes, as text.
-        limitations: known cases in which the map is wrong.
-        order: sort key in lists of all methods.
-        of_a_query: whether the map is the row of a query; the others differentiate the score itself.
-        options: name -> default of the arguments that determine the time of a slow method.
-        check: called with the options as given; raises ValueError for values that `run` would refuse.
-        weight: relative time, for the progress of several methods together.
+        signed: Whether negative values are evidence against the target.
+        formula: Plain text, symbols as on the methods page.
+        reference: Authors, year, arXiv number.
+        cost: Approximate number of forward passes, as text.
+        limitations: Known cases in which the map is wrong.
+        order: Sort key in lists of all methods.
+        of_a_query: Whether the map is the row of a query; the others differentiate the score itself.
+        options: Name -> default of the arguments that determine the time of a slow method.
+        check: Called with the options as given; raises ValueError for values that `run` would refuse.
+        weight: Relative time, for the progress of several methods together.
         passes: (layout, options) -> approximate number of forward passes.
-        reports: whether `run` takes `progress`.
+        reports: Whether `run` takes `progress`.
     """
 
     key: str
@@ -81,13 +81,13 @@ class Method:
         """The method's map.
 
         Args:
-            question: model, input and target.
-            progress: called after each step of a slow method; an exception that it raises stops the work.
-            **options: in place of the defaults.
+            question: Model, input and target.
+            progress: Called after each step of a slow method; an exception that it raises stops the work.
+            **options: In place of the defaults.
 
         Raises:
-            UnsupportedError: for an unknown option, and for a model that the method is not defined for.
-            ValueError: for a value that an option does not take.
+            UnsupportedError: For an unknown option, and for a model that the method is not defined for.
+            ValueError: For a value that an option does not take.
         """
         given: dict[str, Any] = self.checked(**options)
         if self.reports:
@@ -98,8 +98,8 @@ class Method:
         """All options by their names: these, and the usual values of the others.
 
         Raises:
-            UnsupportedError: for an option that the method does not have.
-            ValueError: for a value that it does not take.
+            UnsupportedError: For an option that the method does not have.
+            ValueError: For a value that it does not take.
         """
         if unknown := sorted(options.keys() - self.options.keys()):
             known = ", ".join(self.options) or "none"

@@ -51,8 +51,8 @@ def gradcam(question: Question) -> Heatmap:
     """Heatmap (rows, cols), not negative: one forward pass, then a forward and a backward pass of the last block.
 
     Raises:
-        UnsupportedError: for a model without a last block of the usual form, or whose last attention does not read its patches.
-        MissingPackageError: without captum.
+        UnsupportedError: For a model without a last block of the usual form, or whose last attention does not read its patches.
+        MissingPackageError: Without captum.
     """
     need_package("captum", "captum", "Grad-CAM")
     hidden_states, layout = question.hidden_states, question.layout
@@ -102,9 +102,9 @@ def cnn_gradcam(model: NetworkLike, pixels: Tensor, output: int) -> Heatmap:
         output: Number of the output to explain.
 
     Raises:
-        UnsupportedError: for a network whose last features are not a feature map.
-        IndexError: for an output that does not exist.
-        MissingPackageError: without captum.
+        UnsupportedError: For a network whose last features are not a feature map.
+        IndexError: For an output that does not exist.
+        MissingPackageError: Without captum.
     """
     need_package("captum", "captum", "Grad-CAM")
     module: Any = model.module

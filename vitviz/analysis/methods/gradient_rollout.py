@@ -25,9 +25,9 @@ def gradient_rollout_row(layers: Sequence[WeightGradient], start: Tensor, alpha:
     """The row of a query multiplied through the layers from the last to the first, in chunks of queries.
 
     Args:
-        layers: attention with gradients, first layer first.
+        layers: Attention with gradients, first layer first.
         start: (tokens,), one-hot for a token.
-        alpha: weight of the residual connection.
+        alpha: Weight of the residual connection.
 
     Returns:
         (tokens,).

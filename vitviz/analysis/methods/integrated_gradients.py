@@ -36,8 +36,8 @@ class PathAttribution(Heatmap):
     """A heatmap of attributions, with the gap between their sum and the score difference.
 
     Attributes:
-        steps: points of the path.
-        total: sum of all attributions.
+        steps: Points of the path.
+        total: Sum of all attributions.
         difference: score(image) - score(mean colour), the sum of exact attributions.
     """
 
@@ -74,16 +74,16 @@ def integrated_gradients(
     (0.05 if that is below 1), or until there are `most_steps`; a larger gap gives an IncompleteWarning.
 
     Args:
-        question: model, input and target.
-        steps: number of points at first.
-        batch: points in one forward pass.
-        progress: called with (points done, largest possible number), at the end with both equal; an exception that it raises
+        question: Model, input and target.
+        steps: Number of points at first.
+        batch: Points in one forward pass.
+        progress: Called with (points done, largest possible number), at the end with both equal; an exception that it raises
             stops the work.
-        most_steps: largest number of points, unless `steps` is larger.
+        most_steps: Largest number of points, unless `steps` is larger.
 
     Raises:
-        ValueError: for fewer than 2 points.
-        MissingPackageError: without captum.
+        ValueError: For fewer than 2 points.
+        MissingPackageError: Without captum.
     """
     need_package("captum", "captum", "Integrated gradients")
     _check({"steps": steps})

@@ -36,7 +36,7 @@ def legrad(question: Question) -> Heatmap:
     block's graph is in memory at a time. A pooling layer is part of the head and has no map.
 
     Raises:
-        UnsupportedError: for a model whose head cannot be applied to every layer.
+        UnsupportedError: For a model whose head cannot be applied to every layer.
     """
     blocks, name = question.blocks, question.model.name
     question.refuse_other_kinds()

@@ -25,15 +25,15 @@ def windows(layout: TokenLayout, window: int = WINDOW, stride: int = 1) -> np.nd
     """Square windows `stride` patches apart, cropped at the border; together they cover the grid.
 
     Args:
-        layout: which token is which patch.
-        window: side in patches.
-        stride: distance between centres in patches.
+        layout: Which token is which patch.
+        window: Side in patches.
+        stride: Distance between centres in patches.
 
     Returns:
         (n, patches) boolean.
 
     Raises:
-        ValueError: for a stride larger than the window.
+        ValueError: For a stride larger than the window.
     """
     _check({"stride": stride}, window)
     rows, cols = layout.grid
@@ -64,11 +64,11 @@ def occlusion(
     """Signed heatmap (rows, cols): for each patch the mean decrease of the score over the windows that hide it.
 
     Args:
-        question: model, input and target.
-        window: side of a window in patches.
-        stride: distance between windows in patches; 1 gives one window for each patch.
-        batch: images in one forward pass.
-        progress: called with (windows done, windows in all); an exception that it raises stops the work.
+        question: Model, input and target.
+        window: Side of a window in patches.
+        stride: Distance between windows in patches; 1 gives one window for each patch.
+        batch: Images in one forward pass.
+        progress: Called with (windows done, windows in all); an exception that it raises stops the work.
     """
     covers = windows(question.layout, window, stride)
     scores = read_hidden(question, cells(covers, question.layout), question.target.score, batch, progress)

@@ -38,7 +38,7 @@ def generic_relevance(question: Question) -> Heatmap:
     """Heatmap (rows, cols) of generic attention relevance.
 
     Raises:
-        UnsupportedError: for a model without attention over its token grid.
+        UnsupportedError: For a model without attention over its token grid.
     """
     layers, start, layout = layers_and_start(question)
     return row_map(generic_relevance_row(layers, start), layout, "attention relevance")
@@ -51,7 +51,7 @@ def layers_and_start(question: Question) -> tuple[tuple[WeightGradient, ...], Te
         (every layer's attention with its gradient, first layer first; the start of the product (tokens,); the tokens' layout).
 
     Raises:
-        UnsupportedError: if the layers do not share one grid, or the output is read by more than one pooling layer.
+        UnsupportedError: If the layers do not share one grid, or the output is read by more than one pooling layer.
     """
     seen = question.attention_gradients
     if len({layer.attention.num_keys for layer in seen.layers}) != 1:

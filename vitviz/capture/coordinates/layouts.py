@@ -26,8 +26,8 @@ class FirstAttention:
     """Result of `first_attention`.
 
     Attributes:
-        attends: whether the pass had anything like attention, including a softmax over a matrix of scores.
-        layout: layout of the first attention that relates patches; None if there is none.
+        attends: Whether the pass had anything like attention, including a softmax over a matrix of scores.
+        layout: Layout of the first attention that relates patches; None if there is none.
     """
 
     attends: bool
@@ -87,7 +87,7 @@ def first_attention(module: nn.Module, input_size: tuple[int, int]) -> FirstAtte
     `module` is not modified. Raises what the module raises for a size that it does not accept.
 
     Args:
-        module: the model.
+        module: The model.
         input_size: (height, width) in pixels.
     """
     module = unwrapped(module)
@@ -120,9 +120,9 @@ class KnownCall:
     """The properties of an attention call that do not depend on the input size.
 
     Attributes:
-        module: dotted name of the module that makes it.
+        module: Dotted name of the module that makes it.
         kind: `Placement.sequence_kind`: a `Placement`'s kind, or REORDERED or PARALLEL.
-        fused: whether the model used the fused call.
+        fused: Whether the model used the fused call.
     """
 
     module: str
@@ -170,8 +170,8 @@ def known_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[KnownCa
     Whether a model relates tokens or channels, subtracts its maps or reorders its patches does not change with the size.
 
     Raises:
-        NotFollowed: if the model's own code raises on coordinates.
-        UnsupportedError, CaptureError: as `place_calls`.
+        NotFollowed: If the model's own code raises on coordinates.
+        UnsupportedError, CaptureError: As `place_calls`.
     """
     module = unwrapped(module)
     memory = _memory_of(module)

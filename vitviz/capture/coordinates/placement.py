@@ -25,10 +25,10 @@ class Placement:
     """Which token each query and key of one attention call is.
 
     Attributes:
-        module: dotted name of the attention module.
-        shape: shape of the call's weights, (batch, heads, queries, keys), with window axes where the model has them.
-        fused: whether the model used the fused call.
-        kind: one of
+        module: Dotted name of the attention module.
+        shape: Shape of the call's weights, (batch, heads, queries, keys), with window axes where the model has them.
+        fused: Whether the model used the fused call.
+        kind: One of
             "global" (every query of the grid attends to every token of the same grid),
             "pooled" (one grid attends to a coarser or finer one),
             "windowed" (attention within windows of the grid),
@@ -38,7 +38,7 @@ class Placement:
         query_tokens: (windows, queries) int64: index into query_layout, -1 for padding.
         key_tokens: (windows, keys) int64: index into key_layout, -1 for padding.
         members: (windows, heads) int64: index into the call's flattened leading axes of each window and head.
-        parallel: whether the previous or next call has the same input, so that the two are not consecutive layers.
+        parallel: Whether the previous or next call has the same input, so that the two are not consecutive layers.
     """
 
     module: str

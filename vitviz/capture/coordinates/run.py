@@ -34,8 +34,8 @@ def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placeme
     not accept.
 
     Raises:
-        UnsupportedError: if attention, in one block or all, cannot be observed or followed.
-        CaptureError: if a rule for places fails.
+        UnsupportedError: If attention, in one block or all, cannot be observed or followed.
+        CaptureError: If a rule for places fails.
     """
     module = unwrapped(module)
     bare = without_numbers(module)
@@ -83,11 +83,11 @@ class Placing(Observer):
         """Starts without placements.
 
         Args:
-            names: the model's modules by name.
-            prefix: names of the model's prefix tokens.
+            names: The model's modules by name.
+            prefix: Names of the model's prefix tokens.
             input_size: (height, width) in pixels.
-            descent: from which calls each tensor was computed; None not to track it.
-            input_of: dotted name of a module -> its last input, or None if unknown.
+            descent: From which calls each tensor was computed; None not to track it.
+            input_of: Dotted name of a module -> its last input, or None if unknown.
         """
         super().__init__(names, self._place)
         self.placements: list[Placement] = []

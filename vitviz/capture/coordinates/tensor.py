@@ -83,8 +83,8 @@ def without_numbers(module: nn.Module, own_precision: bool = False) -> nn.Module
     Hold the model's lock while it is made; passes of the copy need no lock.
 
     Args:
-        module: the module to copy.
-        own_precision: keep the type of floating-point tensors; otherwise they become float32, the type that `Places` report.
+        module: The module to copy.
+        own_precision: Keep the type of floating-point tensors; otherwise they become float32, the type that `Places` report.
     """
     tensors = {id(t): t for t in (*module.parameters(), *module.buffers())}
     memo: dict[int, Any] = {}
@@ -200,7 +200,7 @@ def place_rule(*functions: Any) -> Callable[[Rule], Rule]:
     the shape of torch's result (`shape_given`). Inside a rule, torch functions do not dispatch to rules.
 
     Args:
-        *functions: the functions that the rule is for.
+        *functions: The functions that the rule is for.
     """
 
     def register(rule: Rule) -> Rule:

@@ -48,9 +48,9 @@ class Plan:
     """What to build for a configuration.
 
     Attributes:
-        kind: its entry of MODEL_TYPES
-        made: the class to build, a name in HEADS
-        config: that class's configuration, of transformers' own type
+        kind: Its entry of MODEL_TYPES.
+        made: The class to build, a name in HEADS.
+        config: That class's configuration, of transformers' own type.
     """
 
     kind: ModelType

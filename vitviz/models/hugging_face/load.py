@@ -154,12 +154,12 @@ class Description:
     """A model's properties before its weights are read.
 
     Attributes:
-        location: where its files are: a folder, or the hub
-        plan: how its module is built
-        bare: the module on the meta device
-        preprocessing: the preprocessing of its image processor
-        input_size: (height, width) of its image processor's output, in whole patches
-        notes: assumptions, as sentences for a user
+        location: Where its files are: a folder, or the hub.
+        plan: How its module is built.
+        bare: The module on the meta device.
+        preprocessing: The preprocessing of its image processor.
+        input_size: (height, width) of its image processor's output, in whole patches.
+        notes: Assumptions, as sentences for a user.
     """
 
     location: ModelLocation
@@ -203,9 +203,9 @@ def load(name: str, seed: int | None = None, progress: Progress | None = None) -
     Weights are downloaded only if the configuration is that of a supported model. Raises as `load_model`.
 
     Args:
-        name: "hf:owner/name" or "hf:./folder"
-        seed: random weights of this seed in place of the trained ones
-        progress: called as progress(bytes done, bytes in all) during a download
+        name: "hf:owner/name" or "hf:./folder".
+        seed: Random weights of this seed in place of the trained ones.
+        progress: Called as progress(bytes done, bytes in all) during a download.
     """
     described = describe(name)
     location, plan, input_size = described.location, described.plan, described.input_size

@@ -21,11 +21,11 @@ class Head:
     """Final norm, pooling and classifier of one class of transformers.
 
     Attributes:
-        backbone: attribute with the vision backbone; "" if the class is the backbone
-        norm: attribute of the backbone with the final norm of all tokens; "" if only the pooled output is normalised
-        pooling: timm's name: "token" for the class token, "avg" for the mean over patches, "map" for attention pooling
+        backbone: Attribute with the vision backbone; "" if the class is the backbone.
+        norm: Attribute of the backbone with the final norm of all tokens; "" if only the pooled output is normalised.
+        pooling: timm's name: "token" for the class token, "avg" for the mean over patches, "map" for attention pooling.
         read: (model, backbone, tokens (batch, tokens, width), number of prefix tokens) -> logits (batch, classes), or
-            pooled features (batch, width)
+            pooled features (batch, width).
     """
 
     backbone: str
@@ -77,10 +77,10 @@ class ModelType:
     """One model_type of transformers.
 
     Attributes:
-        config: class of its configuration; a configuration with two towers contains that of the vision tower
-        classes: classes of HEADS that a configuration may name
-        otherwise: the class for a configuration that names another: the backbone or the vision tower alone
-        processor: class of its image processor
+        config: Class of its configuration; a configuration with two towers contains that of the vision tower.
+        classes: Classes of HEADS that a configuration may name.
+        otherwise: The class for a configuration that names another: the backbone or the vision tower alone.
+        processor: Class of its image processor.
     """
 
     config: str
@@ -117,7 +117,7 @@ class HuggingFaceModule(nn.Module):
     width) of a model without a classifier.
 
     Attributes:
-        model: the model of transformers, one of the classes in HEADS
+        model: The model of transformers, one of the classes in HEADS.
 
     Raises:
         ValueError: For an input size that is not a multiple of the patch size: transformers would drop the remainder.

@@ -17,12 +17,12 @@ class Photograph:
     """One photograph of the figure; everything large is the address of a payload.
 
     Attributes:
-        title: what it is called.
-        rows, cols: its grid of patches.
-        ratio: width over height.
-        picture: of `pack_picture`: what the model saw.
+        title: What it is called.
+        rows, cols: Its grid of patches.
+        ratio: Width over height.
+        picture: Of `pack_picture`: what the model saw.
         features: `PatchFeatures.packed()` as "features".
-        painted: of `pack_picture`: what stands beside it, one pixel a patch or as many as the picture has.
+        painted: Of `pack_picture`: what stands beside it, one pixel a patch or as many as the picture has.
         numbers: "values" (patches, numbers) float32, to be read out.
     """
 
@@ -41,9 +41,9 @@ class SourcePatch:
     """The patch that the others are compared with.
 
     Attributes:
-        picture: index of its photograph.
-        cell: its name, "r3c5".
-        chosen: whether it was chosen; otherwise the patch under the pointer takes its place.
+        picture: Index of its photograph.
+        cell: Its name, "r3c5".
+        chosen: Whether it was chosen; otherwise the patch under the pointer takes its place.
     """
 
     picture: int
@@ -80,14 +80,14 @@ def features(
     """Mounts the figure.
 
     Args:
-        photographs: one to `MOST_PHOTOGRAPHS`; with features, two at most, or painted all of them.
-        source: the patch that the others are compared with.
-        on_change: called with the chosen patch, None where the choice was taken back, before the page runs again.
-        words: its sentences.
-        alt: the text alternative of a photograph.
-        pairs: address of a payload with "source" and "target" int32: patches of the first and second photograph that are
+        photographs: One to `MOST_PHOTOGRAPHS`; with features, two at most, or painted all of them.
+        source: The patch that the others are compared with.
+        on_change: Called with the chosen patch, None where the choice was taken back, before the page runs again.
+        words: Its sentences.
+        alt: The text alternative of a photograph.
+        pairs: Address of a payload with "source" and "target" int32: patches of the first and second photograph that are
             joined by lines.
-        sizes: patches of each group, where numbers are groups.
+        sizes: Patches of each group, where numbers are groups.
     """
 
     def taken(report: object) -> None:

@@ -33,11 +33,11 @@ class Paint:
     """Cells that are switched by clicking or drawing over them, in place of choosing one.
 
     Attributes:
-        cells: painted ones, counted row by row from 0.
-        hint: a sentence below the component on what painting does; touch_hint: the same for touch screens.
-        taken: called with all painted cells, ascending, before the page runs again.
-        hidden: makes the picture with every cell painted, of which each painted cell shows its part.
-        by: what `hidden` depends on besides the photograph.
+        cells: Painted ones, counted row by row from 0.
+        hint: A sentence below the component on what painting does; touch_hint: the same for touch screens.
+        taken: Called with all painted cells, ascending, before the page runs again.
+        hidden: Makes the picture with every cell painted, of which each painted cell shows its part.
+        by: What `hidden` depends on besides the photograph.
     """
 
     cells: tuple[int, ...]
@@ -66,10 +66,10 @@ class GridLines:
 
     Attributes:
         grid: (rows, cols) where there is no heat map and the grid is not the one at the model's entrance.
-        line: pixels of the cuts between patches.
-        dim: how far all patches but the chosen one are dimmed, 0 to 1.
-        walls: borders of windows.
-        contour: the lines around what the chosen patch can reach.
+        line: Pixels of the cuts between patches.
+        dim: How far all patches but the chosen one are dimmed, 0 to 1.
+        walls: Borders of windows.
+        contour: The lines around what the chosen patch can reach.
     """
 
     grid: tuple[int, int] | None = None
@@ -87,8 +87,8 @@ class PictureSize:
         around: CSS pixels of the window's height for all else that is to be seen with it: the heading above, the lead and
             the row of controls below; where not given, as much as one picture at the top of a page leaves.
         widest: CSS pixels.
-        stacked: how many pictures share that height, one above the other.
-        above: words over the picture, in the height of a board's numbers, so that it shares an edge with a board beside it.
+        stacked: How many pictures share that height, one above the other.
+        above: Words over the picture, in the height of a board's numbers, so that it shares an edge with a board beside it.
     """
 
     around: int | None = None
@@ -102,10 +102,10 @@ class MapScales:
     """The scales of several maps.
 
     Attributes:
-        each: one for each map, in order.
-        caption: what the colours stand for.
-        shared: the one scale of all maps, where colours compare between them; otherwise None.
-        ends: what the two ends of the colour bar stand for, where each map has its own scale.
+        each: One for each map, in order.
+        caption: What the colours stand for.
+        shared: The one scale of all maps, where colours compare between them; otherwise None.
+        ends: What the two ends of the colour bar stand for, where each map has its own scale.
     """
 
     each: Sequence[Scale]
@@ -131,9 +131,9 @@ class MapNames:
     """What the maps of a board are called, and the patches of one.
 
     Attributes:
-        first: number of the layer in the first row.
-        wrapped: the heads of one layer, or the layers, broken into rows, each with its number above it; unit: which of the two.
-        places: what the rows and the columns of a map are called, where they are not counted from 0.
+        first: Number of the layer in the first row.
+        wrapped: The heads of one layer, or the layers, broken into rows, each with its number above it; unit: which of the two.
+        places: What the rows and the columns of a map are called, where they are not counted from 0.
     """
 
     first: int = 0
@@ -175,20 +175,20 @@ def show_picture(
     """Shows the model's input as a picture, below `heatmap` where one is given.
 
     Args:
-        on_pick: called with a token's name before the page runs again.
-        scale: of `heatmap`, or what the colours of `shown` stand for; label: the words under its bar then.
+        on_pick: Called with a token's name before the page runs again.
+        scale: Of `heatmap`, or what the colours of `shown` stand for; label: the words under its bar then.
         among: (rows, cols) bool: the patches that the scale covers, all of them where not given.
-        params: what the heat map depends on: while they stay, the browser keeps its numbers.
-        chosen: name of the token to frame.
-        prefix: names offered beside the picture.
-        marks: patches framed thinly; tag: a word beside each of them.
-        link: name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
-        one_of_many: without its own hint and slider, because the page or a linked picture has them.
-        captioned: with what its colours stand for and where its scale ends in words; the numbers stand there in any case.
-        plain: the heat map alone, which is not about this photograph.
-        places: what its rows and columns are called, where they are not counted from 0.
-        shown: what lies below the grid, where that is not the model's input; `params` have to name it too.
-        paint: where patches are painted and none is chosen.
+        params: What the heat map depends on: while they stay, the browser keeps its numbers.
+        chosen: Name of the token to frame.
+        prefix: Names offered beside the picture.
+        marks: Patches framed thinly; tag: a word beside each of them.
+        link: Name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
+        one_of_many: Without its own hint and slider, because the page or a linked picture has them.
+        captioned: With what its colours stand for and where its scale ends in words; the numbers stand there in any case.
+        plain: The heat map alone, which is not about this photograph.
+        places: What its rows and columns are called, where they are not counted from 0.
+        shown: What lies below the grid, where that is not the model's input; `params` have to name it too.
+        paint: Where patches are painted and none is chosen.
     """
     rows, cols = lines.grid or (
         context.layout.grid if heatmap is None else heatmap.grid
@@ -290,12 +290,12 @@ def show_board(
     """Shows (layers, heads, rows, cols) maps as small multiples.
 
     Args:
-        scales: in the order of the maps, row by row.
-        params: what maps, scales and facts depend on: while they stay, the browser keeps its numbers.
+        scales: In the order of the maps, row by row.
+        params: What maps, scales and facts depend on: while they stay, the browser keeps its numbers.
         chosen: (layer, head), head None for the whole layer; None where nothing is.
-        facts: name -> (layers, heads): numbers read out beside each head.
+        facts: Name -> (layers, heads): numbers read out beside each head.
         tallest: CSS pixels aimed at in a window of 768; in a higher one it is as much higher.
-        paint: where heads, counted row by row, are switched and none is chosen.
+        paint: Where heads, counted row by row, are switched and none is chosen.
     """
 
     def build() -> bytes:

@@ -22,14 +22,14 @@ class MicroscopeView:
     """The state of the microscope, as the browser reports it.
 
     Attributes:
-        token: name of the pinned token ("cls", "reg0", "r3c5"), None where nothing is pinned.
-        layer: counted from 0.
-        head: counted from 0, or "mean", or "all".
+        token: Name of the pinned token ("cls", "reg0", "r3c5"), None where nothing is pinned.
+        layer: Counted from 0.
+        head: Counted from 0, or "mean", or "all".
         direction: "at": the row of the weights with the token as query; "by": the column with it as key.
         measure: "weight", or "value" for weight times value norm.
         scale: "robust" ends the colours at the 99th percentile, "raw" at the largest.
-        shared: one scale for all heads.
-        links: the strongest links are drawn over the picture.
+        shared: One scale for all heads.
+        links: The strongest links are drawn over the picture.
     """
 
     token: str | None = None
@@ -84,14 +84,14 @@ def microscope(
     """Mounts the microscope.
 
     Args:
-        view: what to show; the page keeps it.
-        on_change: called with a new state of the microscope, before the page runs again, which then passes it as `view`.
-        picture: address of a payload of `payloads.pack_picture`.
-        ratio: its width over its height.
-        layer_address: layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours.
-        key: the component's key.
-        words: its sentences in the browser, by their names in the JavaScript.
-        neighbours: layers on either side that the browser may fetch in advance.
+        view: What to show; the page keeps it.
+        on_change: Called with a new state of the microscope, before the page runs again, which then passes it as `view`.
+        picture: Address of a payload of `payloads.pack_picture`.
+        ratio: Its width over its height.
+        layer_address: Layer -> address of a payload of `layer_arrays`; called for the shown layer and its neighbours.
+        key: The component's key.
+        words: Its sentences in the browser, by their names in the JavaScript.
+        neighbours: Layers on either side that the browser may fetch in advance.
 
     Only addresses and the view travel through Streamlit.
     """
@@ -141,7 +141,7 @@ def layer_arrays(
     is the value-weighted attention of Kobayashi et al. (2020, arXiv 2004.10102).
 
     Raises:
-        UnsupportedError: where the payload would be too large for a browser.
+        UnsupportedError: Where the payload would be too large for a browser.
     """
     arrays = _explicit(attention.explicit) if attention.explicit is not None else _from_queries_and_keys(attention)
     if half:

@@ -55,9 +55,9 @@ def mount(
 
     Args:
         slot: CSS declarations of a box as large as the view will be, so that nothing moves when the browser has its scripts.
-        data: what is sent to the browser; small: arrays are fetched from addresses in it.
-        taken: called with a report, which may be anything, before the page runs again.
-        acted: called with an action that happens once (open a page, take a photograph), in the same way.
+        data: What is sent to the browser; small: arrays are fetched from addresses in it.
+        taken: Called with a report, which may be anything, before the page runs again.
+        acted: Called with an action that happens once (open a page, take a photograph), in the same way.
     """
 
     def reported() -> None:

@@ -26,15 +26,15 @@ class NetworkSide:
     """One of the two networks.
 
     Attributes:
-        title: above its picture.
-        name: of its curve.
-        url: of `fields_payload` or `pictures_payload`.
+        title: Above its picture.
+        name: Of its curve.
+        url: Of `fields_payload` or `pictures_payload`.
         frames: "fields" or "pictures": which of the two.
         captions: (frames,) below its picture, one a frame.
         x, values: (frames,) of its curve.
         band: (lower, upper), (frames,) each; None where the curve has none.
-        ratio: width over height of its pictures.
-        alt: text alternative of its pictures.
+        ratio: Width over height of its pictures.
+        alt: Text alternative of its pictures.
     """
 
     title: str
@@ -104,9 +104,9 @@ def show_networks(
     """Mounts the view.
 
     Args:
-        question: identifies what is shown: while it is the same, the playhead stays.
-        smooth: whether there are pictures between two steps, so that it starts to play by itself.
-        alt: of the curves.
+        question: Identifies what is shown: while it is the same, the playhead stays.
+        smooth: Whether there are pictures between two steps, so that it starts to play by itself.
+        alt: Of the curves.
     """
     data = {
         "question": question,

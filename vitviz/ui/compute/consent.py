@@ -67,14 +67,14 @@ def require_weights(key: Key, source: str, trained: bool) -> None:
     """Returns if the selected model's weights are small or this session has agreed to load them.
 
     Args:
-        key: names the model and, of a checkpoint, the version of its files.
-        source: what `load_model` is given: the model's name, or the path of a checkpoint.
-        trained: whether it is loaded with weights that may have to be downloaded.
+        key: Names the model and, of a checkpoint, the version of its files.
+        source: What `load_model` is given: the model's name, or the path of a checkpoint.
+        trained: Whether it is loaded with weights that may have to be downloaded.
 
     Raises:
-        ConsentRequired: where it has to be asked first.
-        UnsupportedError: where there is not enough memory.
-        HubError: where the download is larger than the operator allows.
+        ConsentRequired: Where it has to be asked first.
+        UnsupportedError: Where there is not enough memory.
+        HubError: Where the download is larger than the operator allows.
     """
     note = words.COUNTING_WEIGHTS.format(model=key.model)
 
@@ -98,9 +98,9 @@ def require_download(key: Key, source: str) -> None:
     """Returns if no weights have to be downloaded, or few, or this session has agreed to it.
 
     Raises:
-        ConsentRequired: where it has to be asked first.
-        UnsupportedError: where there is not enough memory for them.
-        HubError: where the download is larger than the operator allows, or cannot be had.
+        ConsentRequired: Where it has to be asked first.
+        UnsupportedError: Where there is not enough memory for them.
+        HubError: Where the download is larger than the operator allows, or cannot be had.
     """
 
     def ask(_: object) -> int:
@@ -127,8 +127,8 @@ def require(model: Model) -> None:
     """Returns if a pass of the model at its size is cheap or this session has agreed to its cost.
 
     Raises:
-        ConsentRequired: where it has to be asked first.
-        UnsupportedError: where it cannot be had at all.
+        ConsentRequired: Where it has to be asked first.
+        UnsupportedError: Where it cannot be had at all.
     """
     if model.layout.num_tokens < WORTH_COUNTING and operations(model) < WORTH_COUNTING_OPERATIONS:
         return

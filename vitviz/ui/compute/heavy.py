@@ -98,9 +98,9 @@ class ModelName:
     """A model as another process can load it.
 
     Attributes:
-        name, weights: as `load_model` takes them; the embedded model has no weights to choose.
+        name, weights: As `load_model` takes them; the embedded model has no weights to choose.
         input_size: (height, width).
-        fingerprint: what the loaded model has to have: the same weights, labels, precision and device.
+        fingerprint: What the loaded model has to have: the same weights, labels, precision and device.
     """
 
     name: str
@@ -182,11 +182,11 @@ class Pool:
     """Actors of a Ray cluster, shared by all servers that name the same address.
 
     Args:
-        address: of the cluster, as `ray.init` takes it.
-        size: how many actors.
+        address: Of the cluster, as `ray.init` takes it.
+        size: How many actors.
 
     Raises:
-        VitvizError: where Ray is not installed or the cluster cannot be reached.
+        VitvizError: Where Ray is not installed or the cluster cannot be reached.
     """
 
     def __init__(self, address: str, size: int) -> None:
@@ -254,7 +254,7 @@ class Pool:
         """The answer of a task, from a worker, and what of `TRAVEL` was made. Work whose process ended is begun once more.
 
         Args:
-            made: what of `TRAVEL` is known of the question.
+            made: What of `TRAVEL` is known of the question.
 
         Raises what the task raises, Cancelled once no visitor waits, and VitvizError where its process ended twice.
         """

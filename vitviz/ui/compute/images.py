@@ -31,11 +31,11 @@ class InputImage:
 
     Attributes:
         image: RGB.
-        hash: of its pixels.
+        hash: Of its pixels.
         scope: None for the gallery's, else the session that owns it.
-        name: its name in the Python code of figures.
-        values: which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
-        note: how large it was where the browser scaled it down, else "".
+        name: Its name in the Python code of figures.
+        values: Which value is black and which white, as a sentence, where the file has more than 8 bits, else "".
+        note: How large it was where the browser scaled it down, else "".
     """
 
     image: Image.Image
@@ -64,7 +64,7 @@ def keep_upload(
 
     Args:
         scaled: (width, height) of a picture that the browser scaled down before.
-        counted: whether the server has counted its bytes as they came; what comes by way of a component is counted here.
+        counted: Whether the server has counted its bytes as they came; what comes by way of a component is counted here.
     """
     own = session.current()
     if not counted and not session.may_send(len(content)):
@@ -112,7 +112,7 @@ def image_of(selection: Selection) -> InputImage:
     """The selected photograph.
 
     Raises:
-        ImageError: where it cannot be shown.
+        ImageError: Where it cannot be shown.
     """
     name = selection.image
     return _own_image(name) if name in UPLOADS and has_upload(name) else _known_sample_image(name)
@@ -168,7 +168,7 @@ def sample_named(name: str) -> Sample:
     """The gallery's photograph of that name, the first one for "".
 
     Raises:
-        ImageError: where there is none of that name.
+        ImageError: Where there is none of that name.
     """
     found = next((sample for sample in samples() if sample.id == name), None) if name else samples()[0]
     if found is None:

@@ -136,9 +136,9 @@ def detector_of(name: str) -> Detector:
     """A trained detector of transformers by its name on the hub, by the same rules as any model.
 
     Raises:
-        ModelError: for what the operator has switched off, and for what cannot be had or read.
-        UnsupportedError: for another kind of model, or where there is not enough memory.
-        consent.ConsentRequired: as `model_of`, for a large download.
+        ModelError: For what the operator has switched off, and for what cannot be had or read.
+        UnsupportedError: For another kind of model, or where there is not enough memory.
+        consent.ConsentRequired: As `model_of`, for a large download.
     """
     if not may_load(name):
         raise ModelError(words.MODEL_OFF.format(model=name))
@@ -164,7 +164,7 @@ def at_size(model: Model, size: tuple[int, int]) -> Model:
     """The model at (height, width) pixels.
 
     Raises:
-        UnsupportedError: where it does not take them.
+        UnsupportedError: Where it does not take them.
     """
     if size == model.input_size:
         return model
@@ -227,8 +227,8 @@ def load(selection: Selection, progress: JobProgress) -> Model:
     """Loads the model of a selection anew, within the operator's limits; `model_of` keeps what was loaded.
 
     Raises:
-        ModelError: where there is no such model or it cannot be loaded.
-        Cancelled: once no visitor waits.
+        ModelError: Where there is no such model or it cannot be loaded.
+        Cancelled: Once no visitor waits.
     """
     name, untrained = _source(selection), selection.weights == "random"
     if selection.model.startswith(FILE):

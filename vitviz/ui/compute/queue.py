@@ -62,13 +62,13 @@ class Job:
     """One piece of work with everybody who waits for it. All fields but `finished` are guarded by the queue's lock.
 
     Attributes:
-        lane: where it runs, if it is light: one at a time in each.
-        operations: that it takes, about; 0 where they were not counted.
-        prepares: whether the server started it in advance: it is wanted by itself while no session has heavy work.
-        waiting: tickets that wait for it.
-        wanted_until: on `clock`: how long it goes on once no visitor waits; -inf where the last one that waited cancelled it.
-        forgotten: its session is over: no request can follow.
-        asked, began: on `clock`, when it was first asked for, and once it runs.
+        lane: Where it runs, if it is light: one at a time in each.
+        operations: That it takes, about; 0 where they were not counted.
+        prepares: Whether the server started it in advance: it is wanted by itself while no session has heavy work.
+        waiting: Tickets that wait for it.
+        wanted_until: On `clock`: how long it goes on once no visitor waits; -inf where the last one that waited cancelled it.
+        forgotten: Its session is over: no request can follow.
+        asked, began: On `clock`, when it was first asked for, and once it runs.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class ComputeQueue:
     """Runs light work in lanes and heavy work in turn, and keeps what comes out in `results`.
 
     Args:
-        places: how many pieces of heavy work run at once.
+        places: How many pieces of heavy work run at once.
     """
 
     def __init__(
@@ -198,8 +198,8 @@ class ComputeQueue:
         """A ticket for the result of `work`, from the store, from the same work already asked for, or newly queued.
 
         Args:
-            operations: that the work takes, about, where they may be many.
-            session: that asks; heavy work is taken from one session after the other.
+            operations: That the work takes, about, where they may be many.
+            session: That asks; heavy work is taken from one session after the other.
         """
         kept = self.results.get(key)
         with self._changed:

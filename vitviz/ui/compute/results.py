@@ -19,13 +19,13 @@ class Key:
     """Identifies one result: equal keys mean equal numbers.
 
     Attributes:
-        what: the question: "trace", "rollout", .
-        model: the name the model was loaded by.
-        weights: fingerprint of the loaded model (see `Model.fingerprint`), so that two of one name never meet.
-        image: hash of the image, "" where the result depends on no picture.
+        what: The question: "trace", "rollout", .
+        model: The name the model was loaded by.
+        weights: Fingerprint of the loaded model (see `Model.fingerprint`), so that two of one name never meet.
+        image: Hash of the image, "" where the result depends on no picture.
         size: (height, width) of the model input in pixels, None for the model's own.
-        framing: how the picture was brought to that size.
-        params: whatever else the result depends on, as (name, value) pairs in alphabetical order.
+        framing: How the picture was brought to that size.
+        params: Whatever else the result depends on, as (name, value) pairs in alphabetical order.
         scope: None for shared results (gallery pictures), a session's id for private ones. It is part of the key, so that a
             session never gets a result of another's upload, not even for the same bytes.
     """
@@ -100,9 +100,9 @@ class Results:
     """A bounded store, safe to use from every thread. Values are shared between callers, which must not write to them.
 
     Attributes:
-        weakly: whether what does not fit can still be found for as long as another reference holds it, so that it is not made
+        weakly: Whether what does not fit can still be found for as long as another reference holds it, so that it is not made
             twice.
-        max_share: bytes of them that may be private to one session; beyond, the session's own are removed. All of them where 0.
+        max_share: Bytes of them that may be private to one session; beyond, the session's own are removed. All of them where 0.
     """
 
     def __init__(self, max_bytes: int, max_entries: int, weakly: bool = False, max_share: int = 0) -> None:
@@ -132,7 +132,7 @@ class Results:
         bounds hold.
 
         Args:
-            for_ever: as long as the server runs, beside the bounds: for small results that are known before it starts.
+            for_ever: As long as the server runs, beside the bounds: for small results that are known before it starts.
         """
         size = size_of(value)
         with self._lock:

@@ -94,11 +94,11 @@ def answer(queue: ComputeQueue, key: Key, lane: str, work: Work, what: str, oper
     """The result of `work`, from the store at once or after waiting in the queue, with its progress on the page.
 
     Args:
-        what: names the work to people: "Running the model".
-        operations: that it takes, about, where they may be many (`consent.operations`).
+        what: Names the work to people: "Running the model".
+        operations: That it takes, about, where they may be many (`consent.operations`).
 
     Raises:
-        Stopped: where the user stopped it. Whatever the work raises is raised here as well.
+        Stopped: Where the user stopped it. Whatever the work raises is raised here as well.
     """
     kept = queue.results.get(key)
     if kept is not None:

@@ -140,7 +140,7 @@ def caption_of(context: PageContext, step: str) -> str:
     """The pieces of a step's caption that are true here, with the blanks to be filled; empty where none is.
 
     Raises:
-        KeyError: for an unknown step.
+        KeyError: For an unknown step.
     """
     return true_of(_CAPTIONS[step].text, Facts(context))
 

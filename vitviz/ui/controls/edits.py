@@ -74,7 +74,7 @@ def fitting(given: Interventions, layout: TokenLayout, heads: Iterable[int]) -> 
     """What of `given` this model has: patches, tokens, layers and heads that do not exist are left out.
 
     Args:
-        heads: number of heads of every layer, first layer first.
+        heads: Number of heads of every layer, first layer first.
     """
     heads = tuple(heads)
     fitted = (item.fit(layout, heads) for item in given)
@@ -251,7 +251,7 @@ def changed_answer(explained: ExplainedTarget, given: Interventions) -> ChangedA
     """The outputs of the changed model for the picture: one pass.
 
     Raises:
-        UnsupportedError: where it cannot run changed.
+        UnsupportedError: Where it cannot run changed.
     """
     context, (means, digest) = explained.context, _means_of(explained.context, given)
     output_query = default_query(context.trace)

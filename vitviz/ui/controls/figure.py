@@ -96,7 +96,7 @@ def show(
 
     Args:
         width: CSS pixels, the full width where not given.
-        exported: whether its exports stand below it; those of a page's main figure stand among the details.
+        exported: Whether its exports stand below it; those of a page's main figure stand among the details.
     """
     recipe = _Recipe(context, name, make, params)
     wide, high = recipe.drawn().size

@@ -90,9 +90,9 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
     definition where it first appears, and all of them stand in a list at the end.
 
     Args:
-        text: of the page.
-        context: model and picture.
-        blanks: fill {names} in the page's sentences.
+        text: Of the page.
+        context: Model and picture.
+        blanks: Fill {names} in the page's sentences.
     """
     facts, known = Facts(context), list[str]()
 

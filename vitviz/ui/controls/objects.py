@@ -41,7 +41,7 @@ def features_of(context: PageContext, facet: str, layer: int) -> PatchFeatures:
     """The patches' features. Queries and keys are in the trace; for values and tokens the model runs once more.
 
     Raises:
-        UnsupportedError: where the model has none of this kind.
+        UnsupportedError: Where the model has none of this kind.
     """
     if facet in ("key", "query"):
         maps = FeatureMaps(context.layers, (), context.layout)
@@ -67,7 +67,7 @@ def found_objects(
     """What a method of `METHODS` finds in the picture. count: of objects, for "maskcut" alone.
 
     Raises:
-        UnsupportedError: where the model has no such features, or has too many patches.
+        UnsupportedError: Where the model has no such features, or has too many patches.
     """
     layer = len(context.layers) - 1 if layer is None else layer
     features = features_of(context, facet, layer)

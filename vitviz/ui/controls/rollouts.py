@@ -35,7 +35,7 @@ def rollout_of(context: PageContext, query: str, options: RolloutOptions = PAPER
     """Rollout of one query.
 
     Raises:
-        UnsupportedError: as `rollout`.
+        UnsupportedError: As `rollout`.
     """
     params: dict[str, Hashable] = {"query": query, "options": options}
     through = _fused_trace(context, options, "rollout", params)
@@ -56,7 +56,7 @@ def head_rollouts_of(context: PageContext, method: str, query: str, options: Rol
     """(layers, heads, rows, cols): rollout of every head.
 
     Raises:
-        UnsupportedError: as `head_rollouts`.
+        UnsupportedError: As `head_rollouts`.
     """
     params: dict[str, Hashable] = {"query": query, "method": method, "options": options}
     through = _fused_trace(context, options, "head rollouts", params)

@@ -60,11 +60,11 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: its heading.
-        values: text, numbers, or None for an empty cell.
-        bars: how many of the first numbers have a bar beside them, from zero, on the scale of the largest of these.
-        longest: the value of the longest bar, where the bars of columns are to be compared.
-        decimals: digits after the point; where not given, as many as a calculation by hand needs.
+        name: Its heading.
+        values: Text, numbers, or None for an empty cell.
+        bars: How many of the first numbers have a bar beside them, from zero, on the scale of the largest of these.
+        longest: The value of the longest bar, where the bars of columns are to be compared.
+        decimals: Digits after the point; where not given, as many as a calculation by hand needs.
     """
 
     name: str

@@ -48,8 +48,8 @@ class ExplainedTarget:
     """The explained target of a page's picture.
 
     Attributes:
-        target: what is explained.
-        name: its name, "motorbike" or "motorbike, not wheelchair".
+        target: What is explained.
+        name: Its name, "motorbike" or "motorbike, not wheelchair".
     """
 
     context: PageContext
@@ -97,11 +97,11 @@ class ExplainedTarget:
         """The answer to `what`, computed once, with progress and a way to stop.
 
         Args:
-            task: the same work by its name, for another process, where there is a pool of them and the work is heavy.
-            passes: forward passes that it takes, about, a backward pass counted as two: many of a large model need consent.
+            task: The same work by its name, for another process, where there is a pool of them and the work is heavy.
+            passes: Forward passes that it takes, about, a backward pass counted as two: many of a large model need consent.
 
         Raises:
-            ConsentRequired: where it would take long and this session has not agreed. What the work raises is raised as well.
+            ConsentRequired: Where it would take long and this session has not agreed. What the work raises is raised as well.
         """
         context, shared = self.context, SharedPasses()
         heavy = consent.operations(context.model, passes) > HEAVY_OPERATIONS
@@ -170,8 +170,8 @@ def choose_target(context: PageContext, label: str, note: str, first: str = "", 
     """The choice of the output that is explained or followed: the likeliest one, or any other.
 
     Args:
-        note: what is done with it: the help of the widget.
-        first: words for the likeliest output, where it is another model's.
+        note: What is done with it: the help of the widget.
+        first: Words for the likeliest output, where it is another model's.
     """
     if not first and context.answer_hidden:
         first = words.FIRST_ANSWER

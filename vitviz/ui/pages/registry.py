@@ -31,12 +31,12 @@ class Page:
     """A page as it is known before it is opened.
 
     Attributes:
-        name: in addresses; the name of its folder.
-        place: pages stand in the menu in the order of these numbers.
-        title: in the menu.
-        question: its heading.
-        any_model: whether it shows something of a model whose layers do not share one grid of patches.
-        params: its own parameters in addresses, by name.
+        name: In addresses; the name of its folder.
+        place: Pages stand in the menu in the order of these numbers.
+        title: In the menu.
+        question: Its heading.
+        any_model: Whether it shows something of a model whose layers do not share one grid of patches.
+        params: Its own parameters in addresses, by name.
     """
 
     name: str
@@ -67,7 +67,7 @@ def pages() -> tuple[Page, ...]:
     """All pages in the order of the menu, the start page first; their parameters are declared.
 
     Raises:
-        ValueError: where two pages have one name, one place or one parameter, or a page's name is not that of its folder.
+        ValueError: Where two pages have one name, one place or one parameter, or a page's name is not that of its folder.
     """
     found: dict[str, Page] = {}
     for module in iter_modules(folders.__path__):
@@ -89,7 +89,7 @@ def pages_shown() -> tuple[Page, ...]:
     """The pages that the operator has not switched off.
 
     Raises:
-        SettingsError: where an unknown page or the start page is switched off.
+        SettingsError: Where an unknown page or the start page is switched off.
     """
     off, can_be = settings().pages_off, [page.name for page in pages()[1:]]
     if unknown := sorted({*off} - {*can_be}):

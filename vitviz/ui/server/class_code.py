@@ -62,10 +62,10 @@ class ClassCode:
     """Serves only visitors who have entered the word.
 
     Args:
-        code: the word.
-        base_path: the server's `baseUrlPath`.
-        open_paths: addresses that need no word.
-        clock: seconds since 1970.
+        code: The word.
+        base_path: The server's `baseUrlPath`.
+        open_paths: Addresses that need no word.
+        clock: Seconds since 1970.
     """
 
     def __init__(

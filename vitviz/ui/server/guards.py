@@ -47,8 +47,8 @@ def content_security_policy(frame_ancestors: Iterable[str] = (), scripts: Iterab
     """Lets the browser run and fetch what this server serves, and nothing else.
 
     Args:
-        frame_ancestors: pages that may show the app inside them, in the words of the policy.
-        scripts: those that pages hold in themselves; they are allowed by their hashes, as are those in Streamlit's page.
+        frame_ancestors: Pages that may show the app inside them, in the words of the policy.
+        scripts: Those that pages hold in themselves; they are allowed by their hashes, as are those in Streamlit's page.
     """
     page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     inline = [

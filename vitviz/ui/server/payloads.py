@@ -59,7 +59,7 @@ def pack(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None
     """One payload.
 
     Raises:
-        TypeError: for an array of another type than `DTYPES`: a silent conversion would hide a loss.
+        TypeError: For an array of another type than `DTYPES`: a silent conversion would hide a loss.
     """
     described: dict[str, dict[str, Any]] = {}
     parts: list[bytes] = []
@@ -89,7 +89,7 @@ def unpack(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays by name, read only, and the meta.
 
     Raises:
-        ValueError: for bytes that are no payload.
+        ValueError: For bytes that are no payload.
     """
     if payload[:4] != MAGIC or len(payload) < 8:
         raise ValueError("these bytes are not a payload: they do not begin with VVZ1")
@@ -120,9 +120,9 @@ class Payload:
     """One entry.
 
     Attributes:
-        digest: names the compressed bytes, which entries share.
-        offer: what it was offered as: (session, visitor's cookie or "" for any client with the name, key).
-        expires: in seconds of the store's clock.
+        digest: Names the compressed bytes, which entries share.
+        offer: What it was offered as: (session, visitor's cookie or "" for any client with the name, key).
+        expires: In seconds of the store's clock.
     """
 
     digest: bytes
@@ -191,12 +191,12 @@ class PayloadStore:
         """The name under which `build()`'s bytes can be fetched by this session.
 
         Args:
-            key: names the content within the session; while it was offered less than half a lifetime ago, `build` is not
+            key: Names the content within the session; while it was offered less than half a lifetime ago, `build` is not
                 called.
-            visitor: the cookie of the browser behind the session, where there is one: others get nothing, even with the name.
-            common: whether key names the same content in every session: then it is built once for all, and each gets a name of
+            visitor: The cookie of the browser behind the session, where there is one: others get nothing, even with the name.
+            common: Whether key names the same content in every session: then it is built once for all, and each gets a name of
                 its own.
-            when_fetched: calls `build` at the first fetch, for what no other session will be offered; None from it means that
+            when_fetched: Calls `build` at the first fetch, for what no other session will be offered; None from it means that
                 what it was to be made from is gone, and the name is invalid then. It must hold nothing large.
         """
         offered = (session, visitor, key)

@@ -108,8 +108,8 @@ def publish(made_from: str, jpeg: Callable[[], bytes]) -> str:
     """The address at which every browser can fetch the picture, once: it may be kept for good. For pictures of our own only.
 
     Args:
-        made_from: names what the picture shows and how; another picture has another.
-        jpeg: makes it.
+        made_from: Names what the picture shows and how; another picture has another.
+        jpeg: Makes it.
     """
     name = hashlib.sha256(made_from.encode()).hexdigest()[:32]
     _PUBLISHED.setdefault(name, cache(jpeg))

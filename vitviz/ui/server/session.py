@@ -76,10 +76,10 @@ class Sessions:
     """The sessions that are not over.
 
     Args:
-        connected: whether the session of this Streamlit id has a connection now.
-        lifetime: seconds for which a session without a connection can come back.
-        ends: each is called with a session's name, when it can come back no more; again in the next round where it failed.
-        drop: called with Streamlit's id of it then, likewise.
+        connected: Whether the session of this Streamlit id has a connection now.
+        lifetime: Seconds for which a session without a connection can come back.
+        ends: Each is called with a session's name, when it can come back no more; again in the next round where it failed.
+        drop: Called with Streamlit's id of it then, likewise.
     """
 
     def __init__(

@@ -18,9 +18,9 @@ class StartStep:
     """One part of the start.
 
     Attributes:
-        name: for the log.
-        weight: how long it takes, relative to the other steps.
-        work: does it; raising ends the server.
+        name: For the log.
+        weight: How long it takes, relative to the other steps.
+        work: Does it; raising ends the server.
     """
 
     name: str

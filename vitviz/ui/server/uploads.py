@@ -44,9 +44,9 @@ class Upload:
     """A picture as it was sent.
 
     Attributes:
-        content: the file; empty once its browser has asked for it to be deleted, whatever still refers to this.
+        content: The file; empty once its browser has asked for it to be deleted, whatever still refers to this.
         scaled: (width, height) before the browser scaled it down; None where it did not.
-        turn: how often its browser had asked for its pictures to be forgotten when it was sent.
+        turn: How often its browser had asked for its pictures to be forgotten when it was sent.
     """
 
     content: bytes
@@ -205,11 +205,11 @@ class UploadQuota:
     once, and none that does not come on.
 
     Args:
-        quota: bytes within an hour.
-        kept: gives the names of a session's files, the oldest first.
-        drop: deletes one of them.
-        known: whether there is such a session.
-        share: of the uploads that are read at once, that one address may have.
+        quota: Bytes within an hour.
+        kept: Gives the names of a session's files, the oldest first.
+        drop: Deletes one of them.
+        known: Whether there is such a session.
+        share: Of the uploads that are read at once, that one address may have.
     """
 
     def __init__(

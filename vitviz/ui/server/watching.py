@@ -40,9 +40,9 @@ def health_routes(
     """GET {base}/healthz, which answers as long as the server does, and {base}/readyz, which says whether it can show a page.
 
     Args:
-        checks: what has to hold for a page to be shown, by a name for people.
-        base_path: the server's `baseUrlPath`.
-        start: how far the server has started; it is not ready before that is over.
+        checks: What has to hold for a page to be shown, by a name for people.
+        base_path: The server's `baseUrlPath`.
+        start: How far the server has started; it is not ready before that is over.
     """
     state = start or Start()
 
@@ -164,8 +164,8 @@ class ServerMetrics:
     """The numbers of a server, collected when they are asked for.
 
     Args:
-        queues: by name.
-        sizes: gives a number now, by the name of its metric and what it means.
+        queues: By name.
+        sizes: Gives a number now, by the name of its metric and what it means.
     """
 
     def __init__(self, queues: Mapping[str, Queue], sizes: dict[str, tuple[str, Callable[[], float]]]) -> None:
@@ -197,7 +197,7 @@ def serve_metrics(place: tuple[str, int], numbers: ServerMetrics) -> Callable[[s
         What takes the seconds that a piece of work took, under the first word of its lane: "run", "analyse", "load".
 
     Raises:
-        VitvizError: where prometheus-client is not installed, or the port is taken.
+        VitvizError: Where prometheus-client is not installed, or the port is taken.
     """
     try:
         from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, start_http_server

@@ -26,8 +26,8 @@ def arrange(show: Callable[[Page], None], *, follow: bool = True) -> tuple[Any, 
     """The beginning of every run: configuration, selection, style, and the pages by their addresses.
 
     Args:
-        show: draws a page.
-        follow: whether the address is read, which may import what the server is still importing.
+        show: Draws a page.
+        follow: Whether the address is read, which may import what the server is still importing.
 
     Returns:
         The page that was asked for, None where its visitor has to sign in first, and the parameters of the address that could

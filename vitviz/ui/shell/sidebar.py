@@ -187,7 +187,7 @@ def choose_size(own: Model) -> None:
     """The input size: the model's own, the steps that its patches allow, and the one that a link asked for.
 
     Args:
-        own: the model at its own size.
+        own: The model at its own size.
     """
     chosen = state.selection().size
     shown = 0 if (chosen, chosen) == own.input_size else chosen

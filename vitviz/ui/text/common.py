@@ -18,14 +18,14 @@ class PageText:
     """What every page says. Each text is tagged; pieces of it may be true of some models only (`sentences.true_of`).
 
     Attributes:
-        title: in the navigation.
-        question: the heading.
-        lead: what the figure above it shows, in one line.
-        try_this: what to do.
-        notice: what will be seen, and why.
-        catch: what it does not mean.
+        title: In the navigation.
+        question: The heading.
+        lead: What the figure above it shows, in one line.
+        try_this: What to do.
+        notice: What will be seen, and why.
+        catch: What it does not mean.
         formula: Markdown with LaTeX between dollars.
-        references: keys of `vitviz.references.PUBLICATIONS`.
+        references: Keys of `vitviz.references.PUBLICATIONS`.
     """
 
     title: str

@@ -18,10 +18,10 @@ class Caption:
     """One step of the story.
 
     Attributes:
-        step: its name in links and tests.
-        text: what is said beneath the figure; blanks in braces are filled with what `computed` names.
-        page: the page that explains it in full.
-        references: keys of `vitviz.references.PUBLICATIONS`.
+        step: Its name in links and tests.
+        text: What is said beneath the figure; blanks in braces are filled with what `computed` names.
+        page: The page that explains it in full.
+        references: Keys of `vitviz.references.PUBLICATIONS`.
     """
 
     step: str

@@ -32,10 +32,10 @@ class Basis:
     """What a piece of text rests on.
 
     Attributes:
-        kind: one of KINDS.
-        sources: dotted names of functions for "computed", keys of `vitviz.references.PUBLICATIONS` for "reference", else empty.
-        text: the piece.
-        when: facts that must hold of the model and picture, "!fact" for one that must not; empty where it is always true.
+        kind: One of KINDS.
+        sources: Dotted names of functions for "computed", keys of `vitviz.references.PUBLICATIONS` for "reference", else empty.
+        text: The piece.
+        when: Facts that must hold of the model and picture, "!fact" for one that must not; empty where it is always true.
     """
 
     kind: str

@@ -183,9 +183,9 @@ class ComparedSide:
     """One side of the comparison.
 
     Attributes:
-        query: text form of a `Query` of this side.
-        layer, head: for attention only.
-        heatmap: the map.
+        query: Text form of a `Query` of this side.
+        layer, head: For attention only.
+        heatmap: The map.
     """
 
     letter: str
@@ -213,7 +213,7 @@ def heatmap_of(context: PageContext, kind: str, query: str, layer: int | None, h
     """The map of one side.
 
     Raises:
-        UnsupportedError: where its model has none.
+        UnsupportedError: Where its model has none.
     """
     if kind == "positions":
         row, col = context.layout.cell_named(query) or (0, 0)

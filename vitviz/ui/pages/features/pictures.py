@@ -82,9 +82,9 @@ class Pictures:
     """Photographs in one model, and the vectors that stand for their patches.
 
     Attributes:
-        contexts: one a photograph, the selected one first.
+        contexts: One a photograph, the selected one first.
         kind: "alike", "components" or "groups".
-        facet, layer: of the vectors.
+        facet, layer: Of the vectors.
     """
 
     contexts: tuple[PageContext, ...]

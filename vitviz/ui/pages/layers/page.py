@@ -41,9 +41,9 @@ class Shown:
     """The chosen layer, and the query in it.
 
     Attributes:
-        index: among all layers, those that collect last.
-        first_query: the query on the model's first grid.
-        query: name of a token of this layer.
+        index: Among all layers, those that collect last.
+        first_query: The query on the model's first grid.
+        query: Name of a token of this layer.
         head: None is the mean of heads.
         maps: (heads, rows, cols) over the keys' grid.
         reach: (rows, cols) bool over the keys' grid.

@@ -32,7 +32,7 @@ class _HeadMaps:
     """The maps of the board: `kind` of map for `query`, with all that they depend on in `params`.
 
     Attributes:
-        first: number of the layer in the first row; layers that only collect are counted after all others.
+        first: Number of the layer in the first row; layers that only collect are counted after all others.
     """
 
     kind: str

@@ -53,7 +53,7 @@ class Pass:
     """One pass of the photograph, perhaps with patches hidden.
 
     Attributes:
-        trace: its attention; None where only the readings were wanted.
+        trace: Its attention; None where only the readings were wanted.
         values: (layers + 1, outputs): the output read before the first layer and after each; None without a classifier.
     """
 

@@ -43,7 +43,7 @@ def _figure(opened: list[PageContext]) -> None:
     """The figure. What is chosen in it is answered before the rest of the page is drawn again.
 
     Args:
-        opened: the context of the page's run, which is taken out: Streamlit keeps the list for runs of this part alone, and
+        opened: The context of the page's run, which is taken out: Streamlit keeps the list for runs of this part alone, and
             model and trace are to be freed.
     """
     if opened:

@@ -40,10 +40,10 @@ class ComparedNetwork:
     """One of the two networks and its input.
 
     Attributes:
-        title: its name for people, plain text.
-        context: computes under this network's own key.
-        model: the network.
-        shown: the pixels that go into it, width x height.
+        title: Its name for people, plain text.
+        context: Computes under this network's own key.
+        model: The network.
+        shown: The pixels that go into it, width x height.
         input: (3, height, width), normalised.
     """
 
@@ -76,11 +76,11 @@ class ComparedNetwork:
         """As `PageContext.ask`, of this network: `work` is called with it, or with its copy for heavy work.
 
         Args:
-            of: another context to keep the answer under.
-            about: names the work where consent is asked for; else `note` does.
+            of: Another context to keep the answer under.
+            about: Names the work where consent is asked for; else `note` does.
 
         Raises:
-            ConsentRequired: where it would take long.
+            ConsentRequired: Where it would take long.
         """
         if (of or self.context).key.derive(what, **params) not in services.queue().results:
             consent.require_passes(self.model, passes, about or escaped(note))

@@ -23,7 +23,7 @@ def curves_of(vit: ComparedNetwork, cnn: ComparedNetwork) -> dict[ComparedNetwor
     """A curve for each network with a classifier.
 
     Raises:
-        ConsentRequired: where it would take long.
+        ConsentRequired: Where it would take long.
     """
     targets = zip((vit, cnn), followed(vit, cnn), strict=True)
     return {network: _curve(network, target) for network, target in targets if target is not None}

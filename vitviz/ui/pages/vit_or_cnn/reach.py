@@ -127,8 +127,8 @@ def fields_of(network: ComparedNetwork) -> tuple[ReceptiveField, ...]:
     """The fields of the photograph, or averaged over the gallery.
 
     Raises:
-        UnsupportedError: as `receptive_fields`, and for an input of too many tokens.
-        ConsentRequired: where it would take long.
+        UnsupportedError: As `receptive_fields`, and for an input of too many tokens.
+        ConsentRequired: Where it would take long.
     """
     context, pictures = network.context, len(samples()) if _whole() else 1
     passes = 2.0 * STAGES * pictures
@@ -221,7 +221,7 @@ def heads_words(first: np.ndarray, even: float, trained: bool) -> str:
 
     Args:
         first: (heads,) attention distances; NaN where there is no head.
-        even: the distance of uniform attention.
+        even: The distance of uniform attention.
     """
     low, high = float(np.nanmin(first)), float(np.nanmax(first))
     said = words.DISTANCES_HERE.format(low=low, high=high, even=even)

@@ -148,8 +148,8 @@ class MapChoice:
 
     Attributes:
         kind: "attention" or "rollout".
-        query: its text form.
-        layer, head: of the attention; head None for the mean of heads.
+        query: Its text form.
+        layer, head: Of the attention; head None for the mean of heads.
     """
 
     kind: str
