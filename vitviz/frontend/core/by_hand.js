@@ -27,6 +27,7 @@ export function sceneOf(step, given, area, words) {
   return new Scene(given, area, words)[step]();
 }
 
+// One method per step, each of which returns a list of items.
 class Scene {
   constructor({ arrays, meta }, [x, y, width, height], words) {
     Object.assign(this, { n: arrays, meta, x, y, width, height, words });

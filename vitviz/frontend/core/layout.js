@@ -73,6 +73,7 @@ export function cellAt(index, cols) {
   return [Math.floor(index / cols), index % cols];
 }
 
+// -> the cell in the middle of a grid
 export function middleOf([rows, cols]) {
   return [Math.floor(rows / 2), Math.floor(cols / 2)];
 }

@@ -157,6 +157,7 @@ export function coloursOf(extent) {
   return extent.signed ? TABLES.signed : TABLES.sequential;
 }
 
+// -> the colour of a value, as a CSS colour
 export function colourOf(value, extent) {
   const [r, g, b] = rgb(value, extent);
   return `rgb(${r}, ${g}, ${b})`;

@@ -13,6 +13,7 @@ function next() {
   return last;
 }
 
+// Sends a view's choices to Python with rising numbers, and decides which messages from Python are outdated.
 export class Reports {
   // send(value, number): sends a value to Python.
   constructor(send) {
@@ -151,6 +152,7 @@ export const INITIAL = {
 
 const REPORT_AFTER_MS = 150;
 
+// The microscope's selection in the browser, reported to Python after changes.
 export class MicroscopeState {
   constructor(reports) {
     this.current = { ...INITIAL };

@@ -37,11 +37,13 @@ export function payloadReader(resolve) {
 
 const sources = new WeakMap(); // resolve -> the Source that all views with that function share
 
+// -> the Source of a host, shared by all views that have the same `resolve`
 export function sourceOf({ resolve }) {
   if (!sources.has(resolve)) sources.set(resolve, new Source(payloadReader(resolve)));
   return sources.get(resolve);
 }
 
+// Fetches and caches payloads for all views of a page.
 export class Source {
   // read(url, signal) -> Promise of a payload. kept: size of the cache in bytes. Payloads in use are never removed from it.
   constructor(read, kept = KEPT_BYTES) {
@@ -125,6 +127,7 @@ const PAUSES_MS = [300, 1000, 3000];
 const SLOW_MS = 10000;
 const STALE_EVERY_MS = 4000; // a server cache too small for the page would otherwise make Python rerun endlessly
 
+// Loads all payloads of a view's request, with retries; a new request replaces the last.
 export class Loader {
   // arrived(request, payloads): all payloads of the request are loaded; `payloads` has the names of `request.urls`.
   // changed(): `state` has changed to "idle", "loading", "shown" or "failed"; after a failure `error` is the FetchError and

@@ -79,6 +79,7 @@ export class Chips {
   }
 }
 
+// The microscope's controls: layer, direction, head and playback in a row, and a second row that is shown on request.
 export class Controls {
   // change(part): changes a part of the selection. play(): starts or stops playing through the layers. blend(value): opacity of the
   // map over the picture, 0..1. memory: stores whether the second row of controls is open.

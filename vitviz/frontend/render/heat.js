@@ -58,6 +58,7 @@ export function toGrey(bytes) {
   }
 }
 
+// The microscope's colour bar, whose values are computed in the browser.
 export class ColourBar {
   constructor(words) {
     this.words = words;

@@ -18,6 +18,7 @@ const NAMED = 90; // from which the head's name fits
 const SHOWN = 3; // number of targets with thumbnails
 const THUMBNAIL = 28; // CSS pixels
 
+// The photograph with the map of the selected token, marks, links and chips.
 export class MicroscopePicture {
   // hover(name), leave(), tap(name): pointer events on a token of the source's layout. choose(name): its chip is pressed. moved():
   // the layout of the chips has changed, and with it the ends of links.
@@ -156,6 +157,7 @@ export class MicroscopePicture {
   }
 }
 
+// Small maps, one for each head and one for their mean.
 export class Tiles {
   // hover(name, head), leave(): the pointer is over a target. choose(head): a map is tapped.
   constructor(words, { hover, leave, choose }) {
