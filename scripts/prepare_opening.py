@@ -28,12 +28,12 @@ from streamlit.testing.v1 import AppTest
 import vitviz
 from vitviz.analysis.attention import query_weights
 from vitviz.samples import load_sample, samples
-from vitviz.ui.pages.start import opening, places
+from vitviz.ui.pages.start import opening, position_map
 from vitviz.ui.server.payloads import pack, pack_picture, unpack
 from vitviz.ui.shell import main
 
 # Made anew in every run: addresses, what belongs to a run, and what the opening reads from elsewhere.
-NOT_KEPT = ("key", "received", "picture", "places", "gallery", "pages", "hiding")
+NOT_KEPT = ("key", "received", "picture", "position_map", "gallery", "pages", "hiding")
 
 
 def prepared() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -51,8 +51,8 @@ def prepared() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         for layer in traced.sequence("The opening")
     ]
     picture = unpack(pack_picture(Image.fromarray(np.asarray(traced.shown))))[0]["picture"]  # a PNG file
-    compared = places.ARRAYS[data["positions"]](model, model.layout)[0]["features"]
-    return kept, {"picture": picture, "shares": np.stack(shares).astype(np.float32), "places": compared}
+    compared = position_map.ARRAYS[data["positions"]](model, model.layout)[0]["features"]
+    return kept, {"picture": picture, "shares": np.stack(shares).astype(np.float32), "position_map": compared}
 
 
 def write(folder: Path) -> None:

@@ -185,22 +185,6 @@ def test_at_rest_the_photograph_follows_the_playhead(tab):
 
 
 @pytest.mark.long
-def test_the_keyboard_alone_chooses_and_holds(tab):
-    shown = tab("", reduced_motion="reduce")
-    journey(shown)
-    photo = shown.page.locator(".journey canvas.photo")
-    photo.focus()
-    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "Enter"):
-        shown.page.keyboard.press(key)
-    shown.page.wait_for_url(re.compile(r"query=r\d+c\d+"))
-    held = re.search(r"query=r(\d+)c(\d+)", shown.page.url)
-    assert held
-    shown.expect(photo).to_have_attribute("aria-label", re.compile(f"row {held[1]}, column {held[2]}"))
-    shown.page.keyboard.press("Escape")
-    shown.page.wait_for_url(re.compile(r"^((?!query=).)*$"))
-
-
-@pytest.mark.long
 def test_a_photograph_too_large_to_send_is_scaled_down_in_the_browser(tab):
     shown = tab("")
     journey(shown)
@@ -353,7 +337,6 @@ def test_a_chosen_patch_shows_its_maps_and_not_yet_the_answer(tab):
     assert [bool(text) for text in figure.locator(".reading").all_inner_texts()] == [True] * 4 + [False] * 8
 
 
-@pytest.mark.long
 def test_fingers_choose_open_a_layer_and_hide(tab):
     shown = tab("", width=390, height=844, has_touch=True, is_mobile=True, reduced_motion="reduce")
     figure = journey(shown)

@@ -183,7 +183,7 @@ def test_too_large_a_model_answers_the_pointer_in_the_layer_on_the_screen(run: R
     const fetched = [];
     const it = dataOf([0, 1].map(() => ({ rows: null, values: [1] })), {
       hovered: "r0c3", host: { resolve: (url) => { fetched.push(url); return new Promise(() => {}); }, stale() {} },
-      timeline: { playing: false, layer: 1 }, repaint() {} });
+      timeline: { playing: false, layer: 1 }, repaint() {}, showStatus() {} });
     it.shown.data.layers = layers;
     it.loadPointed();
     it.loadPointed();

@@ -13,7 +13,7 @@ from vitviz.analysis.question import BareModel
 from vitviz.analysis.relative import rotary_table
 from vitviz.models.layout import layout_of
 from vitviz.tokens import TokenLayout
-from vitviz.ui.pages.start.places import ARRAYS
+from vitviz.ui.pages.start.position_map import ARRAYS
 
 
 def small(name: str, **arguments):

@@ -249,7 +249,7 @@ export class PatchVectors {
 
 // -> the bias that a layer adds to the scores of one query patch over all key patches: Float32Array (patches), NaN where
 // the layer has none. bias: (down, right) over displacements that are `step` patches apart, with displacement zero in
-// the middle (vitviz/ui/pages/start/places.py)
+// the middle (vitviz/ui/pages/start/position_map.py)
 export function biasFrom({ arrays, shapes, meta }, [row, col], [rows, cols]) {
   const [down, across] = shapes.bias;
   const out = new Float32Array(rows * cols).fill(NaN);

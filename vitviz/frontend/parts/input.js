@@ -80,9 +80,11 @@ export function flushOnLeaving(node, reports) {
   const elsewhere = (event) => {
     if (!event.composedPath().includes(node)) reports.flush();
   };
-  const away = () => reports.flush();
+  const away = ({ relatedTarget }) => {
+    if (!node.contains(relatedTarget)) reports.flush();
+  };
   window.addEventListener("pointerdown", elsewhere, true);
-  node.addEventListener("blur", away);
+  node.addEventListener("focusout", away);
   return () => window.removeEventListener("pointerdown", elsewhere, true);
 }
 

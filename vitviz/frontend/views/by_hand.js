@@ -6,7 +6,7 @@ import { middleOf, neighbour, patchName, patchNamed } from "../core/layout.js";
 import { number } from "../core/scale.js";
 import { Chips } from "../parts/controls.js";
 import { element, pixelRatio, setAttribute, setText, windowHeight } from "../parts/dom.js";
-import { cellUnder, leaveElsewhere, STEPS, watchPointer } from "../parts/input.js";
+import { cellUnder, flushOnLeaving, leaveElsewhere, STEPS, watchPointer } from "../parts/input.js";
 import { View } from "../parts/view.js";
 import { boxOf, drawCuts, drawFrame, clearedContext } from "../render/canvas.js";
 import { greyOf, MapPainter, paintScale } from "../render/heat.js";
@@ -68,6 +68,7 @@ class ByHand extends View {
     watchPointer(this.area, { hover: (event) => this.point(event), leave: () => this.pointAt(null, null) });
     this.onDestroy(leaveElsewhere(this.area, () => this.pointAt(null, null)));
     this.root.addEventListener("keydown", (event) => this.key(event));
+    this.onDestroy(flushOnLeaving(this.root, this.reports));
     // Arrow keys work as soon as the page is loaded, if no other element has the focus.
     const { signal } = this.controller;
     document.addEventListener("keydown", (event) => document.activeElement === document.body && this.key(event), { signal });
@@ -293,6 +294,11 @@ class ByHand extends View {
     this.redraw();
   }
 
+  // Whether the numbers of the token that is followed are on the screen.
+  get current() {
+    return this.shown !== null && this.loader.state === "shown" && this.shown.data.query === this.chosen;
+  }
+
   // The texts around the figure. aloud: whether they are announced, after a choice.
   updateTexts(aloud = false) {
     if (!this.given || this.step === null) return;
@@ -311,9 +317,10 @@ class ByHand extends View {
     this.next.disabled = at === steps.length - 1;
     this.chips.paint((token) => ({ pressed: this.chosen === token }));
     this.scale.hidden = this.heat === undefined;
-    if (this.heat && this.painted !== JSON.stringify(this.given.scales[this.heat])) {
-      this.painted = JSON.stringify(this.given.scales[this.heat]);
-      paintScale(this.scale, this.given.scales[this.heat]);
+    const scale = this.heat && (this.shown?.data ?? this.given).scales[this.heat];
+    if (scale && this.painted !== JSON.stringify(scale)) {
+      this.painted = JSON.stringify(scale);
+      paintScale(this.scale, scale);
     }
     const reading = this.reading();
     setText(this.readout, reading);
@@ -323,12 +330,13 @@ class ByHand extends View {
   }
 
   reading() {
+    if (!this.current) return this.placeholder;
     if (this.pointed) {
       const { item, index } = this.pointed;
       return this.words.format("component", { index, value: number(item.values[index], 4).replace("-", "\u2212") });
     }
     const cell = this.hover ?? patchNamed(this.chosen);
-    if (!cell || !this.shown) return this.loader.state === "loading" ? this.words.format("loading") : "\u00a0";
+    if (!cell) return "\u00a0";
     const [row, col] = cell;
     const values = this.heat && this.shown.numbers.arrays[this.heat];
     const value = values && values[values.length - this.given.rows * this.given.cols + row * this.given.cols + col];

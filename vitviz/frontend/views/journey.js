@@ -39,6 +39,7 @@ class Journey extends JourneyPlayback {
     this.curve = null; // the class that is shown after each layer
     this.brushing = false;
     this.notice = null; // what failed, said in the caption's place
+    this.choices = 0; // of photographs: one that takes long to read does not replace one that was chosen after it
     this.drawn = new Map(); // what each canvas shows, as a text
     this.reports = new Reports((value, stamp) => host.report(value, stamp));
     this.figure = new JourneyFigure(this.words, {
@@ -53,6 +54,7 @@ class Journey extends JourneyPlayback {
       choose: (id) => this.choose(id),
       scroll: () => this.repaint(),
       show: (part) => this.showInPlace(part === this.inPlace ? null : part),
+      heads: () => this.showHeads(),
       curve: (name) => this.showCurve(name),
       upload: (file) => this.upload(file),
       failed: (what, reason) => this.notify(what, reason),
@@ -63,7 +65,7 @@ class Journey extends JourneyPlayback {
       changed: () => this.showStatus(),
       stale: () => host.stale(),
     });
-    this.status = new Status(this.words, () => [this, ...this.layers, this.positions].forEach((part) => part?.loader?.retry()));
+    this.status = new Status(this.words, () => [this, ...this.layers, this.positions, this.pointed].forEach((part) => part?.loader?.retry()));
     this.announcer = new Announcer();
     this.figure.root.prepend(this.status.node);
     this.figure.root.append(this.announcer.node);
@@ -105,6 +107,7 @@ class Journey extends JourneyPlayback {
       });
     }
     photo.addEventListener("keydown", (event) => this.key(event));
+    photo.addEventListener("blur", () => this.hover(null)); // what the arrow keys chose, as a pointer that goes away
     root.addEventListener("keydown", (event) => {
       if (event.key === " " && !["BUTTON", "INPUT"].includes(event.target.tagName) && !this.brushing) {
         event.preventDefault();
@@ -126,6 +129,7 @@ class Journey extends JourneyPlayback {
   destroy() {
     const { seen, reached, open, inPlace, sent } = this;
     if (this.shown) this.host.memory.playback = { question: this.shown.data.question, seen, reached, open, inPlace, sent, ...this.timeline.state };
+    this.choices += 1;
     cancelAnimationFrame(this.clock);
     this.repaint.stop();
     this.loader.stop();
@@ -176,7 +180,7 @@ class Journey extends JourneyPlayback {
     if (!same) {
       this.timeline = Object.assign(new Timeline(data.layers.length), { speed: this.timeline.speed });
       this.dim = 0;
-      Object.assign(this, { seen: 0, reached: 0, open: null, notice: null });
+      Object.assign(this, { seen: 0, reached: 0, open: null, curve: null, notice: null });
       setAttribute(this.figure.photo, "aria-label", this.words.format("photo_label", { alt: data.alt }));
       this.announcer.labels.delete(this.figure.photo); // what waits there is of the former photograph
       if (kept) this.restore(kept);
@@ -193,8 +197,10 @@ class Journey extends JourneyPlayback {
 
   showStatus() {
     this.figure.root.classList.toggle("busy", this.loader.state !== "shown");
-    const layer = this.layers.findIndex(({ loader }) => loader?.error); // where one failed, the others stay
-    const failed = this.loader.error ? this.loader : (this.layers[layer]?.loader ?? (this.positions?.loader.error && this.positions.loader) ?? this.loader);
+    // Where one failed, the others stay.
+    const loaders = [this.loader, ...this.layers.map(({ loader }) => loader), this.positions?.loader, this.pointed?.loader];
+    const failed = loaders.find((loader) => loader?.error) ?? this.loader;
+    const layer = this.layers.findIndex((each) => each.loader === failed || (each === this.pointed?.layer && this.pointed.loader === failed));
     const { error, missing } = failed;
     this.status.show(this.figure.root, { state: this.loader.state, error, missing }, { layer });
   }
@@ -224,21 +230,25 @@ class Journey extends JourneyPlayback {
   }
 
   choose(id) {
+    this.choices += 1;
     this.figure.camera.close();
     this.figure.arrangeGallery(this.given.gallery, id); // at once
     this.act({ kind: "image", id });
   }
 
   async upload(file) {
+    const choice = ++this.choices;
     this.figure.camera.close();
     this.host.memory.refused = null;
     const reading = this.words.format("upload_reading");
     this.say(reading);
     try {
-      this.act({ kind: "upload", ...(await scaledUpload(file, this.given.upload)) });
+      const scaled = await scaledUpload(file, this.given.upload);
+      if (choice !== this.choices) return;
+      this.act({ kind: "upload", ...scaled });
       this.say(reading); // until the next photograph is here, or the reason why there is none
     } catch (error) {
-      this.notify("upload_failed", error.message);
+      if (choice === this.choices) this.notify("upload_failed", error.message);
     }
   }
 
@@ -321,6 +331,8 @@ class Journey extends JourneyPlayback {
       this.timeline.pause();
       this.timeline.seek(this.timeline.end);
     }
+    // On a phone the button lies below the photograph.
+    if (on && this.size?.narrow) this.figure.photo.scrollIntoView({ block: "center", behavior: this.scrolling });
     this.refresh();
   }
 

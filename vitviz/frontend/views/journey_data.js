@@ -57,7 +57,7 @@ export class JourneyData {
       takeRows(layer, numbers);
       this.repaint();
     };
-    this.pointed = { layer, url, loader: new Loader(sourceOf(this.host), { arrived: taken, changed: () => {}, stale: () => this.host.stale() }) };
+    this.pointed = { layer, url, loader: new Loader(sourceOf(this.host), { arrived: taken, changed: () => this.showStatus(), stale: () => this.host.stale() }) };
     this.pointed.loader.load({ urls: { numbers: url } });
   }
 
@@ -234,7 +234,7 @@ export class JourneyData {
     const { answer } = this.shown.data;
     const hidden = this.mask.cells.size;
     if (!hidden) return words.format("caption_brush");
-    if (!this.reports.acknowledgedBy(this.given.received) || answer === null) return words.format("caption_hiding", { hidden });
+    if (!this.reports.acknowledgedBy(this.shown.data.received) || answer === null) return words.format("caption_hiding", { hidden });
     const [best] = answer.bars.at(-1);
     return words.format("caption_hidden", { hidden, count: this.grid[0] * this.grid[1], name: best.name, value: best.text, whole_name: answer.whole?.name ?? "", whole_value: answer.whole?.text ?? "" });
   }

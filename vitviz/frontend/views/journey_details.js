@@ -10,7 +10,7 @@ import { clearedContext } from "../render/canvas.js";
 import { MapPainter } from "../render/heat.js";
 import { drawColumns, drawLayer, drawPixels, drawScaledMap, RAMP, ShareMap } from "../render/journey.js";
 import { percent } from "./journey_data.js";
-import { headSide } from "./journey_figure.js";
+import { COMPACT, headSide } from "./journey_figure.js";
 import { JourneyOverlay } from "./journey_overlay.js";
 
 const FEATURES_SIDE = 150; // CSS pixels
@@ -50,13 +50,19 @@ export class JourneyDetails extends JourneyOverlay {
     });
   }
 
+  // CSS pixels of what opens in the place of the sequence; a phone shows it below the sequence's own height.
+  get openedSide() {
+    const { narrow, sequence, sequenceHeight } = this.size;
+    return Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, narrow ? sequence : sequenceHeight));
+  }
+
   // The pixels of the patch that is asked about, in the place of the sequence.
   paintPixels() {
-    const { figure, shown, size, words } = this;
+    const { figure, shown, words } = this;
     if (this.inPlace !== "pixels") return;
     const cell = patchNamed(this.query ?? "") ?? patchNamed(shown.data.follow);
     const [high, wide] = shown.data.layout.patch_size;
-    const side = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, size.sequenceHeight));
+    const side = this.openedSide;
     this.drawIfChanged("pixels", [cell, side, shown.data.question], () => {
       const patch = words.format("patch", { row: cell[0], col: cell[1] });
       const context = clearedContext(figure.pixelCanvas, (side * wide) / Math.max(high, wide), (side * high) / Math.max(high, wide));
@@ -70,7 +76,7 @@ export class JourneyDetails extends JourneyOverlay {
 
   // What positions are compared by: loaded once it is opened. Another photograph of the same model has the same.
   loadPositions() {
-    const url = this.shown?.data.places;
+    const url = this.shown?.data.position_map;
     if (!url) this.inPlace = null;
     if (!url || this.positions?.url === url) return;
     this.positions?.loader.stop();
@@ -93,11 +99,12 @@ export class JourneyDetails extends JourneyOverlay {
   get compared() {
     const [pinned, pointed] = [patchNamed(this.pinned ?? ""), patchNamed(this.hovered ?? "")];
     const cell = pinned ?? pointed ?? patchNamed(this.shown.data.follow);
-    const { numbers, vectors } = this.positions ?? {};
+    const { numbers, vectors, of, values: kept } = this.positions ?? {};
     const indexOf = ([row, col]) => row * this.grid[1] + col;
     const own = indexOf(cell);
-    const values = vectors ? vectors.similarities(own) : numbers ? biasFrom(numbers, cell, this.grid) : null;
-    return { cell, own, values, target: pinned && pointed && own !== indexOf(pointed) ? pointed : null, indexOf };
+    const values = of === own ? kept : vectors ? vectors.similarities(own) : numbers ? biasFrom(numbers, cell, this.grid) : null;
+    if (values) Object.assign(this.positions, { of: own, values });
+    return { cell, own, values, pinned: pinned !== null, target: pinned && pointed && own !== indexOf(pointed) ? pointed : null, indexOf };
   }
 
   // The patch under the pointer in that map, under which lies its scale.
@@ -125,15 +132,15 @@ export class JourneyDetails extends JourneyOverlay {
 
   // The position of the patch that is asked about beside all others, in the place of the sequence.
   paintPositions() {
-    const { figure, shown, size, words } = this;
+    const { figure, shown, words } = this;
     if (this.inPlace !== "positions") return;
-    const { cell, own, values, target } = this.compared;
+    const { cell, own, values, target, pinned } = this.compared;
     const theme = this.host.theme();
-    const side = Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, size.sequenceHeight)) - RAMP;
-    this.drawIfChanged("positions", [cell, target, side, values !== null, this.pinned, theme.ink, shown.data.places], () => {
+    const side = this.openedSide - RAMP;
+    this.drawIfChanged("positions", [cell, target, side, values !== null, pinned, theme.ink, shown.data.position_map], () => {
       const [rows, cols] = this.grid;
       const [wide, high] = [(side * cols) / Math.max(rows, cols), (side * rows) / Math.max(rows, cols)];
-      const [title, text] = [words.format("positions_title", { patch: words.format("patch", { row: cell[0], col: cell[1] }) }), this.positionsText()];
+      const [title, text] = [words.format("positions_title", { patch: words.format(this.size.width < COMPACT ? "patch_short" : "patch", { row: cell[0], col: cell[1] }) }), this.positionsText()];
       setText(figure.sequenceTitle, title);
       setText(figure.positionsText, text);
       const { heads, whole, window: reach } = this.positions?.numbers?.meta ?? {};
@@ -145,7 +152,7 @@ export class JourneyDetails extends JourneyOverlay {
       const { low, high: most } = extentWithout(values, this.positions.vectors ? own : -1);
       if (low > most) return; // nothing to compare
       (this.positionMap ??= new MapPainter()).fill(values, this.grid, { low, high: most, signed: false });
-      const marks = [{ cell, kind: this.pinned ? "pinned" : "query" }, ...(target ? [{ cell: target, kind: "hover" }] : [])];
+      const marks = [{ cell, kind: pinned ? "pinned" : "query" }, ...(target ? [{ cell: target, kind: "hover" }] : [])];
       drawScaledMap(context, wide, high, { map: this.positionMap, grid: this.grid, marks, ends: [low, most].map((end) => number(end)), ink: theme.ink, font: theme.font });
     });
   }

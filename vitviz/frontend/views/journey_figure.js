@@ -9,6 +9,7 @@ import { sizeCanvas } from "../render/canvas.js";
 const BARS = 5;
 const GAP = 28;
 const THUMB = 52;
+export const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 export const CELL_GAP = 6; // between two frames of the grid of layers
 // CSS pixels of the screen's height that neither the photograph nor two rows of frames take, and of that what low screens save.
 const AROUND = 408;
@@ -82,10 +83,11 @@ export class JourneyFigure {
     this.pixelsNote = element("p", { class: "note" });
     this.pixels = element("div", { class: "opened pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in the place of the sequence
     this.showPositions = element("button", { class: "link aside", type: "button", hidden: true, text: label("positions"), "aria-pressed": "false", onclick: () => actions.show("positions") });
+    this.showHeads = element("button", { class: "link aside", type: "button", hidden: true, text: label("heads"), "aria-pressed": "false", onclick: () => actions.heads() });
     this.positionsCanvas = element("canvas", { role: "img" });
     [this.positionsText, this.positionsNote] = [element("p", {}), element("p", { class: "note" })];
     this.positions = element("div", { class: "opened positions", hidden: true }, this.positionsCanvas, element("div", {}, this.positionsText, this.positionsNote)); // there, too
-    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", [this.outputToken, this.showPositions], this.sequence, this.heads, this.pixels, this.positions);
+    this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", [this.outputToken, this.showPositions, this.showHeads], this.sequence, this.heads, this.pixels, this.positions);
     this.curveTitle = element("span", {});
     this.curveCanvas = element("canvas", { role: "img" });
     const back = element("button", { class: "link", type: "button", text: label("curve_back"), onclick: () => actions.curve(null) });

@@ -7,12 +7,11 @@ import { element, pixelRatio, setAttribute, setText, windowHeight } from "../par
 import { clippedContext, clearedContext } from "../render/canvas.js";
 import { BRIGHTEST, dimmed, drawLayer, drawMovedAway, drawPhotograph, drawSequence, FAINTEST, isDark, ShareMap } from "../render/journey.js";
 import { percent } from "./journey_data.js";
-import { CELL_GAP, sizesFor } from "./journey_figure.js";
+import { CELL_GAP, COMPACT, sizesFor } from "./journey_figure.js";
 import { JourneyDetails } from "./journey_details.js";
 import { LINE_GAP } from "./journey_overlay.js";
 
 const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
-const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
 const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
 
 export class JourneyPainter extends JourneyDetails {
@@ -217,7 +216,11 @@ export class JourneyPainter extends JourneyDetails {
     if (this.followed === layer) return;
     this.followed = layer;
     const { frame, width } = this.size; // measured before: asking for it here would lay the page out in a frame
-    this.figure.layerGrid.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: "smooth" });
+    this.figure.layerGrid.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: this.scrolling });
+  }
+
+  get scrolling() {
+    return this.reducedMotion.matches ? "instant" : "smooth";
   }
 
   paintAnswer() {
@@ -230,10 +233,11 @@ export class JourneyPainter extends JourneyDetails {
     this.paintFeatures();
     if (answer === null) {
       this.drawIfChanged("bars", [], () => figure.showBars(null));
-      return setText(figure.note, words.format(`${this.shown.data.silent}_note`));
+      const { silent } = this.shown.data;
+      return setText(figure.note, words.format(silent === "features" && !this.shown.features ? "features_note_only" : `${silent}_note`));
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
-    const waiting = this.mask.cells.size > 0 && !this.reports.acknowledgedBy(this.given.received);
+    const waiting = this.mask.cells.size > 0 && !this.reports.acknowledgedBy(this.shown.data.received);
     this.drawIfChanged("bars", [shown, done, timeline.playing], () => figure.showBars(shown ? answer.bars[done] : null, timeline.playing)); // not on each movement
     figure.bars.style.opacity = waiting ? 0.45 : 1;
     this.paintCurve(shown ? done : -1);
@@ -244,7 +248,7 @@ export class JourneyPainter extends JourneyDetails {
     const { timeline } = this;
     const { output_token: outputToken } = this.shown?.data ?? {};
     const { hiding, starting, object } = this.given ?? {};
-    const state = [timeline.at, timeline.playing, this.reducedMotion.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, outputToken, this.pinned, this.open, this.inPlace, this.shown !== null, this.shown?.data.places];
+    const state = [timeline.at, timeline.playing, this.reducedMotion.matches, hiding, starting, Boolean(object?.length), this.mask.cells.size === 0, outputToken, this.pinned, this.open, this.inPlace, this.shown !== null, this.shown?.data.position_map, this.shown?.data.question, this.pointed?.layer.rows];
     this.drawIfChanged("controls", state, () => this.showControls());
     if (this.shown) this.legend();
   }
@@ -271,7 +275,9 @@ export class JourneyPainter extends JourneyDetails {
       setAttribute(figure.outputToken, "aria-pressed", this.pinned === outputToken);
     }
     if (!this.shown) return;
-    figure.showPositions.hidden = !this.shown.data.places;
+    figure.showPositions.hidden = !this.shown.data.position_map;
+    figure.showHeads.hidden = !this.hasAllRows(this.layerOfHeads);
+    setAttribute(figure.showHeads, "aria-pressed", this.open !== null);
     setAttribute(figure.showPixels, "aria-pressed", this.inPlace === "pixels");
     setAttribute(figure.showPositions, "aria-pressed", this.inPlace === "positions");
     if (this.inPlace !== null) return; // its title names the patch

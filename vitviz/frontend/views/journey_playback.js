@@ -18,6 +18,7 @@ export class JourneyPlayback extends JourneyPainter {
 
   // Plays by itself at first. Where reduced motion is preferred all layers are shown at once, and the next step is the answer.
   begin() {
+    this.endBrushing();
     if (this.reducedMotion.matches) this.timeline.seek(this.timeline.beforeAnswer);
     else {
       this.timeline.play();
@@ -29,10 +30,16 @@ export class JourneyPlayback extends JourneyPainter {
     this.clearNotice();
     if (this.timeline.playing) return this.pause();
     if (!this.shown) return;
+    this.endBrushing();
     if (this.reducedMotion.matches) return this.timeline.finished ? this.seek(0) : this.jump(1);
     this.timeline.play();
     this.run();
     this.repaint();
+  }
+
+  // What is played shows attention in place of what is painted.
+  endBrushing() {
+    if (this.brushing) this.setBrushing(false);
   }
 
   pause() {
@@ -43,6 +50,7 @@ export class JourneyPlayback extends JourneyPainter {
 
   jump(by) {
     this.clearNotice();
+    this.endBrushing();
     this.timeline.jump(by);
     this.refresh();
     this.announce();
@@ -50,6 +58,7 @@ export class JourneyPlayback extends JourneyPainter {
 
   seek(at) {
     this.clearNotice();
+    this.endBrushing();
     this.timeline.pause();
     this.timeline.seek(at);
     this.refresh();
@@ -57,15 +66,31 @@ export class JourneyPlayback extends JourneyPainter {
 
   // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
   pressStep(step) {
-    this.clearNotice();
     const layer = step - FIRST_LAYER;
     const there = this.timeline.at === step + 1;
+    // A windowed model's layers come as maps of one token, with no heads to open.
+    const closed = layer < 0 || this.layers[layer]?.values || (there && this.open === layer);
+    this.showStep(step, !closed && (there || this.open !== null) ? layer : null);
+  }
+
+  // The heads of the layer that is shown, in the place of the sequence, and the sequence again.
+  showHeads() {
+    const layer = this.layerOfHeads;
+    this.showStep(layer + FIRST_LAYER, this.open === null ? layer : null);
+  }
+
+  get layerOfHeads() {
+    return this.open ?? (this.timeline.layer >= 0 ? this.timeline.layer : this.layers.length - 1);
+  }
+
+  // The end of a step. open: the layer whose heads are shown with it, or null
+  showStep(step, open) {
+    this.clearNotice();
+    this.endBrushing();
     this.timeline.pause();
     this.timeline.seek(step + 1);
-    // A windowed model's layers come as maps of one token, with no heads to open.
-    if (layer < 0 || this.layers[layer]?.values || (there && this.open === layer)) this.open = null;
-    else if (there || this.open !== null) this.open = layer;
-    if (this.open !== null) this.inPlace = null;
+    this.open = open;
+    if (open !== null) this.inPlace = null;
     this.arrange();
     this.refresh();
     this.announce();
@@ -84,9 +109,10 @@ export class JourneyPlayback extends JourneyPainter {
 
   // One class after each layer, by a press on its bar; null for the bars again.
   showCurve(name) {
+    const row = this.figure.rows.find(({ key }) => key === this.curve) ?? this.figure.rows[0];
     this.curve = name;
     this.paint(); // before the focus goes there
-    if (name === null) this.figure.rows[0].button.focus();
+    if (name === null) row.button.focus();
     else this.figure.curve.querySelector("button").focus();
   }
 

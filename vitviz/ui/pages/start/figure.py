@@ -35,7 +35,7 @@ from vitviz.ui.compute import JobProgress, images
 from vitviz.ui.context import PageContext
 from vitviz.ui.controls.captions import caption_of, costs_of, page_of
 from vitviz.ui.controls.objects import features_of, found_object, patches_in
-from vitviz.ui.pages.start import places
+from vitviz.ui.pages.start import position_map
 from vitviz.ui.pages.start import text as words
 from vitviz.ui.pages.start.opening import thumbnail, tile
 from vitviz.ui.selection import MAX_SIZE, UPLOAD
@@ -89,8 +89,8 @@ def figure_data(
         "alt": words.OWN_ALT if context.image.scope else _alt(context),
         "layers": layers,
         "mapped": mapped,
-        "positions": places.kind_of(context),
-        "places": places.offered(context),
+        "positions": position_map.kind_of(context),
+        "position_map": position_map.offered(context),
         "captions": {
             "patches": caption_of(context, "cut").format(**costs_of(context)),
             "positions": caption_of(context, "positions") or words.NO_POSITIONS,

@@ -50,7 +50,7 @@ def draw() -> None:
         **data,
         "picture": own.offer(("opening", "picture"), partial(pack, {"picture": arrays["picture"]})),
         "layers": layers,
-        "places": own.offer(("opening", "places"), partial(pack, {"features": arrays["places"]})),
+        "position_map": own.offer(("opening", "position map"), partial(pack, {"features": arrays["position_map"]})),
         "gallery": [tile(sample) for sample in samples()],
         "pages": {name: page.title for name, page in navigation.pages().items()},
         "hiding": False,

@@ -20,7 +20,7 @@ from vitviz.ui.context import PageContext
 from vitviz.ui.controls.captions import kinds_of_positions
 from vitviz.ui.server.payloads import pack
 
-MOST_BYTES = 8 * 2**20  # of one vector for each patch, in half precision; beyond, no map opens
+MOST_BYTES = 8 * 2**20  # of the vectors of all patches, in half precision; beyond, no map opens
 
 
 def kind_of(context: PageContext) -> str:
@@ -33,7 +33,8 @@ def offered(context: PageContext) -> str:
     """The address of the numbers, which are computed when the map is opened; "" where there is none to open."""
     kind = kind_of(context)
     width = getattr(context.model.module, "num_features", None) or 0
-    if kind not in ARRAYS or 2 * width * context.layout.num_patches > MOST_BYTES:
+    nbytes = {"added": 2 * width, "rotary": 2 * 2 * width}.get(kind, 0)  # of a patch; a rotary vector is a cosine and a sine
+    if kind not in ARRAYS or nbytes * context.layout.num_patches > MOST_BYTES:
         return ""
     kept, layout = weakref.ref(context.model), context.layout
 
@@ -41,7 +42,7 @@ def offered(context: PageContext) -> str:
         model = kept()
         return None if model is None else pack(*ARRAYS[kind](model, layout))
 
-    return context.of_model.offer_later("journey places", build, grid=layout.grid)
+    return context.of_model.offer_later("journey position map", build, grid=layout.grid)
 
 
 Arrays = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
