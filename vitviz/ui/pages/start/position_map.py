@@ -33,7 +33,9 @@ def offered(context: PageContext) -> str:
     """The address of the numbers, which are computed when the map is opened; "" where there is none to open."""
     kind = kind_of(context)
     width = getattr(context.model.module, "num_features", None) or 0
-    nbytes = {"added": 2 * width, "rotary": 2 * 2 * width}.get(kind, 0)  # of a patch; a rotary vector is a cosine and a sine
+    nbytes = {"added": 2 * width, "rotary": 2 * 2 * width}.get(
+        kind, 0
+    )  # of a patch; a rotary vector is a cosine and a sine
     if kind not in ARRAYS or nbytes * context.layout.num_patches > MOST_BYTES:
         return ""
     kept, layout = weakref.ref(context.model), context.layout
