@@ -148,3 +148,14 @@ def subject(how: str = "fused", classes: int = CLASSES, seed: int = 0) -> BareMo
 def picture(seed: int = 1) -> Tensor:
     """(3, 8, 12) float64."""
     return torch.randn(3, *LAYOUT.input_size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+CLASS = 2  # the one whose score is explained
+
+
+def on_patches(row) -> torch.Tensor:
+    return LAYOUT.patches(row).float()
+
+
+def close(heatmap, expected, atol=1e-5):
+    torch.testing.assert_close(torch.from_numpy(heatmap.values.copy()), expected.float(), atol=atol, rtol=1e-5)

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.analysis.reference import CLASS, close, on_patches
+from tests.capture.families import FAMILIES, build
 from vitviz.analysis.methods import explain
 from vitviz.analysis.methods.integrated_gradients import PathAttribution, integrated_gradients
 from vitviz.analysis.question import BareModel, Question
@@ -159,3 +161,22 @@ def test_progress_ends_at_the_whole_also_when_fewer_points_were_enough():
 def test_one_point_is_no_integral():
     with pytest.raises(ValueError, match="at least 2 points"):
         integrated_gradients(question(wave(1.0)), steps=1)
+
+
+def test_integrated_gradients_of_a_linear_model_are_its_contributions(by_hand):
+    model, pixels, w = by_hand
+    heatmap = integrated_gradients(Question(model, pixels, ClassLogit(CLASS)), steps=3)
+    close(heatmap, on_patches(model.module.contributions(pixels, w)))
+    assert heatmap.signed
+
+
+@pytest.mark.parametrize("family", [FAMILIES[0], FAMILIES[4]], ids=str)
+def test_shares_of_integrated_gradients_add_up(family):
+    module, x, layout = build(family)
+    module, x = module.double(), x.double()
+    question = Question(BareModel(module, layout), x[0], ClassLogit(3))
+    flat = x.mean((2, 3), keepdim=True).expand_as(x)
+    with torch.no_grad():
+        difference = float(module(x)[0, 3] - module(flat)[0, 3])
+    total = integrated_gradients(question, steps=300, batch=50).values.sum()
+    assert total == pytest.approx(difference, rel=0.05, abs=0.05)
