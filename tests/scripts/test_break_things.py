@@ -100,8 +100,8 @@ def test_tests_of_a_module_are_those_of_its_name_first(breaking):
     found = breaking.mirrored_tests(Path("vitviz/draw/matrix.py"))
     assert found[0].startswith("tests/draw/") and len(found) > 3
     assert not any("browser" in name or "/ui/" in name for name in found)
-    assert (
-        breaking.mirrored_tests(Path("vitviz/frontend/core/timeline.js"))[0] == "tests/frontend/views/test_journey.py"
-    )
+    for script, first in (("core/timeline", "core/test_timeline"), ("views/journey_data", "views/test_journey")):
+        found = breaking.mirrored_tests(Path(f"vitviz/frontend/{script}.js"))
+        assert found[0] == f"tests/frontend/{first}.py"
     queue = breaking.mirrored_tests(Path("vitviz/ui/compute/queue.py"))
     assert queue[0].startswith("tests/ui/compute/test_queue") and not any("/shell/" in name for name in queue[-5:])

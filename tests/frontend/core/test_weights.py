@@ -223,3 +223,19 @@ def test_a_bias_over_displacements_is_laid_around_each_patch(run: Run) -> None:
             reached = (row - 1) % 2 == 0 and abs(row - 1) <= 4 and abs(col - 2) <= 1
             expected = pytest.approx(bias[(row - 1) // 2 + 2, col - 2 + 1], abs=1e-6) if reached else None
             assert found[row, col] == expected, (row, col)
+
+
+def test_rows_are_computed_once_for_all_heads_and_kept_within_their_bytes(run: Run) -> None:
+    imports = 'import { RowCache } from "./core/weights.js";\n'
+    body = """
+    const asked = [];
+    const row = (token) => { asked.push(token); return Float32Array.from([token, 1, 2, token + 2, 3, 6]); };
+    const rows = new RowCache({ heads: 2, keys: 3, row }, 2 * 4 * 9);  // two rows: two heads and their mean, of three keys
+    const first = [rows.of(5), rows.of(5, 0), rows.of(5, 1)].map((values) => [...values]);
+    for (const token of [7, 5, 8, 7, 5]) rows.of(token);
+    return [first, asked];"""
+    first, asked = run(imports, body)
+    assert first == [[6, 2, 4], [5, 1, 2], [7, 3, 6]]
+    assert asked == [5, 7, 8, 5]  # 8 took the place of the oldest, 5
+    body = "return [...new RowCache({ heads: 1, keys: 2, row: () => Float32Array.of(3, 4) }, 0).of(0)];"
+    assert run(imports, body) == [3, 4]  # the row that is asked about, however large it is
