@@ -35,8 +35,8 @@ def test_swins_windows_are_drawn_where_they_are(app):
     assert names[-1].startswith("Stage 3, layer 11: all patches of the grid, 7×7")
     asks = component(shown, "The photograph with the layer's grid")
     assert (asks["rows"], asks["cols"], asks["chosen"]) == (56, 56, "r30c40")
-    walls = asks["grid"]["walls"]
-    assert sorted(line[0] for line in walls if line[0] == line[2]) == [3, 10, 17, 24, 31, 38, 45, 52]
+    borders = asks["grid"]["borders"]
+    assert sorted(line[0] for line in borders if line[0] == line[2]) == [3, 10, 17, 24, 31, 38, 45, 52]
     looks = component(shown, "attention weight")
     assert sorted(looks["grid"]["contour"]) == [[24, 38, 24, 45], [24, 38, 31, 38], [24, 45, 31, 45], [31, 38, 31, 45]]
     assert words.ASKS_TEXT["shifted windows"].format(query=common.token("r30c40").capitalize(), count=49) in shown.text

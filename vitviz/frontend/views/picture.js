@@ -186,9 +186,9 @@ class Picture extends View {
       const draw = (context) => (hidden ? drawHiddenPatch(context, hidden, boxOf(cells, cell, hidden), box) : drawStruckCell(context, box, accent));
       marks.set(`painted ${index}`, { box, draw });
     }
-    if (grid.walls.length || grid.contour.length) {
+    if (grid.borders.length || grid.contour.length) {
       const draw = (context) => {
-        drawSegments(context, grid.walls, cells, size);
+        drawSegments(context, grid.borders, cells, size);
         drawSegments(context, grid.contour, cells, size, "#2fd4ff");
       };
       marks.set(`lines ${JSON.stringify(grid.contour)}`, { box: [0, 0, width, height], draw });

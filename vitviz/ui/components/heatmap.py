@@ -65,17 +65,17 @@ class GridLines:
     """What is drawn of a picture's grid of patches.
 
     Attributes:
-        grid: (rows, cols) where there is no heat map and the grid is not the one at the model's entrance.
+        grid: (rows, cols) if there is no heat map and the grid is not the model's first one.
         line: Pixels of the cuts between patches.
         dim: How far all patches but the chosen one are dimmed, 0 to 1.
-        walls: Borders of windows.
+        borders: Of windows.
         contour: The lines around what the chosen patch can reach.
     """
 
     grid: tuple[int, int] | None = None
     line: float = 0
     dim: float = 0.0
-    walls: Sequence[Segment] = ()
+    borders: Sequence[Segment] = ()
     contour: Sequence[Segment] = ()
 
 
@@ -232,7 +232,7 @@ def show_picture(
         "grid": {
             "line": lines.line,
             "dim": lines.dim,
-            "walls": list(lines.walls),
+            "borders": list(lines.borders),
             "contour": list(lines.contour),
         },
         "heat": heat,

@@ -212,8 +212,8 @@ class MessageSize:
 
 
 class Connections:
-    """Bounds the browsers that are connected at once, in all and of one address, since each has a session in memory. Who comes
-    later gets no page, and is told to try again.
+    """Bounds the browsers that are connected at once, in all and of one address, since each has a session in memory. Later
+    browsers get no page and are asked to try again.
     """
 
     def __init__(self, app: ASGIApp, most: int, share: float = SHARE) -> None:
@@ -235,7 +235,7 @@ class Connections:
             await self.app(scope, receive, send)
 
     def _warn(self, address: str) -> None:
-        """Says once where all visitors have one address, which is the proxy's where the app is not told to look behind it."""
+        """Logs once if all visitors have one address: that of a proxy whose forwarded addresses the app is not set to trust."""
         taken = self._open.total()
         if not self._warned and taken < self._most and taken == self._open[address]:
             self._warned = True
@@ -248,7 +248,7 @@ class Connections:
 
 
 def address_of(scope: Scope) -> str:
-    """Of the visitor, as the web server knows it. 64 bits of IPv6 are one: a visitor has all addresses that begin with them."""
+    """The visitor's address as the web server has it; of IPv6 the first 64 bits: a visitor has all addresses with them."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ipaddress.ip_address(host)
@@ -260,13 +260,13 @@ def address_of(scope: Scope) -> str:
 
 
 def has_place(taken: Counter[str], address: str, most: int, share: float = SHARE) -> bool:
-    """Whether there is a place in all, and one of the share of an address."""
+    """Whether a slot is free in all, and one of an address's share."""
     return taken.total() < most and taken[address] < max(share * most, 1)
 
 
 @contextmanager
 def _taken(taken: Counter[str], address: str) -> Iterator[None]:
-    """A place inside the block."""
+    """Holds a slot inside the block."""
     taken[address] += 1
     try:
         yield

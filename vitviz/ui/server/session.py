@@ -1,4 +1,4 @@
-"""One browser tab: an unguessable name, and the end of everything private to it.
+"""One browser tab: an unguessable name, and the deletion of everything private to it.
 
 A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL` seconds
 and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at once and
@@ -78,7 +78,7 @@ class Sessions:
     Args:
         connected: Whether the session of this Streamlit id has a connection now.
         lifetime: Seconds for which a session without a connection can come back.
-        ends: Each is called with a session's name, when it can come back no more; again in the next round where it failed.
+        ends: Each is called with a session's name, when it cannot come back any more; again in the next round if it failed.
         drop: Called with Streamlit's id of it then, likewise.
     """
 
@@ -110,11 +110,11 @@ class Sessions:
         return {name: tab.streamlit_id for name, tab in every if name in tabs}
 
     def leave_garbage(self) -> None:
-        """Call when something was let go of, for the next `collect`."""
+        """Call when references were dropped, for the next `collect`."""
         self._ran = True
 
     def collect(self) -> None:
-        """Frees what runs and sessions left behind in cycles, where there were any since the last time."""
+        """Collects the reference cycles of runs and sessions, if there were any since the last time."""
         ran, self._ran = self._ran, False
         if ran:
             gc.collect()
@@ -164,7 +164,7 @@ def current() -> Session:
 
 @cache
 def open_sessions() -> Sessions:
-    """The sessions of this server, looked after by a thread."""
+    """The sessions of this server, maintained by a thread."""
     sessions = Sessions(_is_connected, lifetime, _ENDINGS, drop=_drop_streamlits)
     threading.Thread(target=look_after, args=(sessions,), name="sessions", daemon=True).start()
     return sessions
@@ -215,8 +215,8 @@ def _note_streamlits(streamlit_id: str) -> None:
 
 
 def _drop_streamlits(streamlit_id: str) -> None:
-    """Lets go of Streamlit's part of a session that is over, in the loop that it belongs to: what its controls hold, files and
-    pictures. By itself Streamlit does so once another browser is lost, so that those of the last to leave would stay.
+    """Frees Streamlit's part of a session that is over, in the loop that it belongs to: the state of its widgets, files and
+    pictures. Streamlit itself does so only when another browser disconnects, so that the last one's would stay in memory.
     """
 
     def drop() -> None:

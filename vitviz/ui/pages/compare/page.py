@@ -27,7 +27,7 @@ from vitviz.ui.controls.pickers import (
 from vitviz.ui.escape import escaped
 from vitviz.ui.pages.compare import maps, scenes, sides
 from vitviz.ui.pages.compare import text as words
-from vitviz.ui.pages.compare.sides import ComparedSide, heatmap_of, layers_of_query, query_there
+from vitviz.ui.pages.compare.sides import ComparedSide, corresponding_query, heatmap_of, layers_of_query
 from vitviz.ui.text import common
 
 
@@ -121,7 +121,7 @@ def _second(context: PageContext, first: ComparedSide) -> ComparedSide | None:
     if other is None:
         return None
     kind = first.kind
-    query = query_there(context, other, first.query)
+    query = corresponding_query(context, other, first.query)
     layer = head = None
     with _titled("B", other):
         if kind == "attention":

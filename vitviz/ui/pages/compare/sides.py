@@ -145,10 +145,10 @@ def shared_context(context: PageContext, scope: str | None) -> PageContext:
 def layer_of(context: PageContext, other: PageContext) -> int:
     """B's layer: the one chosen, else A's, or the last where B has fewer; another one where the layer is what differs."""
     chosen, end = int(state.value_of("other_layer")), other.trace.num_layers - 1
-    return min(chosen if chosen >= 0 else plain_layer(context, other), end)
+    return min(chosen if chosen >= 0 else default_layer(context, other), end)
 
 
-def plain_layer(context: PageContext, other: PageContext) -> int:
+def default_layer(context: PageContext, other: PageContext) -> int:
     """The layer that B has until another is chosen."""
     end = other.trace.num_layers - 1
     if differs() == "layer":
@@ -164,8 +164,8 @@ def head_of(context: PageContext, heads: int) -> int | None:
 
 
 def read_layer(context: PageContext, other: PageContext) -> Callable[[int], int]:
-    """The parameter for a value of the widget: B's plain layer is no choice, so that B stays with A's choice."""
-    plain = plain_layer(context, other)
+    """The parameter for a value of the widget: B's default layer counts as no choice, so that B then follows A's layer."""
+    plain = default_layer(context, other)
     return lambda layer: -1 if layer == plain else layer
 
 
@@ -250,8 +250,8 @@ def layers_of_query(context: PageContext, query: str) -> tuple[Attention, ...]:
     return (context.trace.pooling if Query.parse(query).pools else ()) or context.layers
 
 
-def query_there(context: PageContext, other: PageContext, query: str) -> str:
-    """The same query on the other side: a patch by its place, a token by its name, else what that model reads from."""
+def corresponding_query(context: PageContext, other: PageContext, query: str) -> str:
+    """The query on the other side: the patch at the same place, the token of the same name, else that model's output query."""
     cell = context.layout.cell_named(query)
     if cell is not None:
         return cell_name(*corresponding_cell(cell, context.layout.grid, other.layout.grid))

@@ -41,7 +41,7 @@ class Shown:
     """The chosen layer, and the query in it.
 
     Attributes:
-        index: Among all layers, those that collect last.
+        index: Among all layers, pooling layers last.
         first_query: The query on the model's first grid.
         query: Name of a token of this layer.
         head: None is the mean of heads.
@@ -84,7 +84,7 @@ def render(context: PageContext) -> None:
             if alike:
                 _show_all_layers(context, shown)
             elif shown.kind == POOLING:
-                _collects(its, context, shown)
+                _pools(its, context, shown)
             else:
                 _asks_and_looks(its, context, shown)
         with its.details():
@@ -99,9 +99,9 @@ def render(context: PageContext) -> None:
                 with guarded("layer heads"):
                     show_heads(context, shown)
             st.subheader(words.OVERVIEW, anchor=False)
-            collects = any(not layer.query_layout.num_patches for layer in context.traced.trace.all_layers)
+            pools = any(not layer.query_layout.num_patches for layer in context.traced.trace.all_layers)
             overview = true_of(words.OVERVIEW_TEXT, Facts(context))
-            caption(f"{overview} {words.OVERVIEW_COLLECTS}" if collects else overview)
+            caption(f"{overview} {words.OVERVIEW_COLLECTS}" if pools else overview)
             with guarded("overview"):
                 _overview(context, drawn=its.details().open is True)
 
@@ -231,13 +231,13 @@ def _show_query(context: PageContext, shown: Shown, above: str = "") -> None:
     """The photograph with the layer's grid or its windows, on which a patch is chosen. above: as `PictureSize`."""
     grid = shown.layer.query_layout.grid
     labels = labels_of(shown.layer)
-    walls = borders(labels) if labels is not None and shown.kind != SPREAD else []
+    window_borders = borders(labels) if labels is not None and shown.kind != SPREAD else []
     show_picture(
         context,
         "who asks",
         alt=words.ASKS_ALT.format(rows=grid[0], cols=grid[1], query=shown.query_name),
         on_pick=lambda name: _pick(context, name, grid),
-        lines=GridLines(grid, 1 if labels is None and max(grid) <= CUTS else 0, walls=walls),
+        lines=GridLines(grid, 1 if labels is None and max(grid) <= CUTS else 0, borders=window_borders),
         params=(("layer", shown.index),),
         chosen=shown.query,
         size=PictureSize(above=above),
@@ -253,7 +253,7 @@ def _may_look_at(shown: Shown) -> str:
     return words.ASKS_TEXT[shown.kind].format(query=query_name, keys=keys, count=int(shown.reach.sum()))
 
 
-def _collects(its: Frame, context: PageContext, shown: Shown) -> None:
+def _pools(its: Frame, context: PageContext, shown: Shown) -> None:
     its.say(words.COLLECTS_TEXT, query=shown.query_name)
     st.markdown(f"**{words.COLLECTS.format(query=shown.query_name)}**")
     _where_it_looks(context, shown, "")

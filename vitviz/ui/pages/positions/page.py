@@ -59,9 +59,9 @@ LINK = "one place and all"
 
 
 def show_added(context: PageContext, its: SectionContainers) -> None:
-    """One position against all others and the atlas; then the sum with the patch embedding and the curve over distance.
+    """One position against all others, the maps of all positions, the sum with the patch embedding, the curve over distance.
 
-    With very many patches the curve and the atlas, which need all pairs of positions, are left out.
+    With very many patches the curve and the maps of all positions, which need all pairs of positions, are left out.
     """
     row, col = context.selection.patch_of(context.layout)
     # Figures of the model are drawn once for all pictures of one framing, which their provenance contains.
@@ -108,7 +108,7 @@ def show_added(context: PageContext, its: SectionContainers) -> None:
 
 
 def _all_added(context: PageContext, similarity: np.ndarray, row: int, col: int) -> None:
-    """The atlas: every place's map in its own place, under one cursor with the map of one place."""
+    """The maps of all positions, each at its own place, under one cursor with the map of one position."""
     layout, signed = context.layout, state.value_of("bent") == "signed"
     scale = Scale(-1, 1, signed=True) if signed else Scale.of(similarity)
     params = (("signed", signed), ("theme", context.theme.name))

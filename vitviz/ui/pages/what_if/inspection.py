@@ -1,4 +1,4 @@
-"""What the model does as it is: tokens that stand out, a map without them, and what every head is worth."""
+"""Measurements of the unchanged model: outlying tokens, a map without them, and the importance of every head."""
 
 from __future__ import annotations
 
@@ -177,8 +177,8 @@ TALLEST = 400  # CSS pixels
 POINTS_MOVED = 0.1  # of a probability: a head that changes it by more is counted
 
 
-def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
-    """The estimate from attention on the left; on the right the measured board, on request where it is not there."""
+def show_head_importance(its: Frame, explained: ExplainedTarget, given: Interventions) -> None:
+    """The estimate from attention on the left; on the right the measured importance, computed on request."""
     context = explained.context
     said: np.ndarray = context.ask("head confidence", lambda _: head_confidence(context.trace))
     with its.details():
@@ -216,7 +216,7 @@ def show_worth(its: Frame, explained: ExplainedTarget, given: Interventions) -> 
 
 
 def _most(explained: ExplainedTarget, fall: np.ndarray) -> None:
-    """What the correlation is of, how many heads matter, and which one the most. fall: (layers, heads)."""
+    """The quantities that are correlated, how many heads matter, and the most important one. fall: (layers, heads)."""
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     if explained.shares:
         moved = int((np.abs(fall) > POINTS_MOVED).sum())

@@ -222,7 +222,7 @@ def show_heads(its: Frame, context: PageContext, given: Interventions) -> None:
         if fill == "mean":
             means = edits.gallery_means(context)
             st.caption(words.MEANS_OF.format(images=means.images, digest=means.digest))
-    # Heads of the layers are switched. A pooling query asks in none of them, and is not shown.
+    # Heads of the layers are switched. A pooling query is in none of them, and is not shown.
     query = MEAN if context.query == POOL else context.query
     maps: np.ndarray = context.ask("head maps", lambda _: head_maps(context.trace, query), query=query)
     layers, heads = maps.shape[:2]

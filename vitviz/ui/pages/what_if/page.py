@@ -339,6 +339,6 @@ SWITCHES: dict[str, Callable[[Frame, PageContext, Interventions], None]] = {
     "cut": interventions.show_cut,
 }
 INSPECTIONS: dict[str, Callable[[Frame, ExplainedTarget, Interventions], None]] = {
-    "worth": inspection.show_worth,
+    "worth": inspection.show_head_importance,
     "sinks": lambda its, explained, _: inspection.show_sinks(its, explained),
 }

@@ -242,7 +242,7 @@ CUT_SINKS_HELP = definition(
 CUT_NO_SINKS = computed("No token stands out in this picture, so there is none to cut.", _SINKS)
 CUT_LAYERS = instruction("Only in these layers (none chosen: all)")
 
-# What came of it
+# Results
 POINTS = common.POINTS
 NO_LIKELIHOOD = definition("The explained token was removed from the sequence, so it has no value.")
 TOP = definition(("before", "after", "change"))
@@ -279,7 +279,7 @@ ROLLOUT_LEFT_OUT = definition(
     "weights, not outputs."
 )
 
-# What heads are worth
+# Importance of heads
 WORTH_TEXT = definition(
     "Heads that attend sharply to few tokens may look important. Switching every head off in turn measures how important each head is "
     "here. The two need not agree."
