@@ -133,6 +133,8 @@ def test_a_picture_of_20_mb_is_scaled_down_survives_a_reload_and_goes_when_asked
     assert shown.errors() == []
 
 
+# Sentences in a figure that no component says.
+SAID_IN_FIGURE = "parts => parts.map((part) => part.innerText.trim()).filter((text) => /[.!?]$/.test(text))"
 LINE, ROW = 35, 70  # CSS pixels: more than a line is high, more than a row of controls with names above them
 FEW = ("start", "patches")  # the others are long
 EVERY = [pytest.param(name, marks=() if name in FEW else pytest.mark.long) for name in ORDER]
@@ -154,6 +156,10 @@ def figure_leads(shown: AppTab, view: str) -> None:
                 for box in (each for each in boxes if each and each["height"]):
                     inside = end < box["y"] and box["height"] < highest and box["y"] + box["height"] <= height
                     assert inside, (view, key, box)
+            texts = shown.page.locator(
+                ".st-key-figure :is([data-testid=stMarkdown], [data-testid=stCaptionContainer]) p"
+            )
+            assert texts.evaluate_all(SAID_IN_FIGURE) == [], view
 
         shown.eventually(check)
         shown.screenshot(f"{view.replace('?', '-')}-{width}x{height}")

@@ -63,7 +63,9 @@ button[data-selected="true"]:is([data-variant="segmented_control"], [data-varian
 [data-testid="stPageLink-NavLink"] { min-height: 24px; }
 [data-testid="stSidebarUserContent"] .stElementContainer:has(> [data-testid="stPageLink"]) { margin: -0.25rem 0; }
 /* Side by side with lists, whose names else stood higher. */
-.st-key-controls [data-testid="stButtonGroup"] button { min-height: 35px; }
+.st-key-controls button:is([data-variant="segmented_control"], [data-variant="pills"]) { min-height: 35px; }
+/* The name of a number is told in full. */
+[data-testid="stMetricLabel"] :is(div, p) { overflow: visible; white-space: normal; }
 /* Small print in Streamlit's grey has a contrast of 4.2:1. */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] :is(p, li, abbr) { color: inherit; }
 [data-testid="stCaptionContainer"] { opacity: 0.8; }

@@ -129,7 +129,10 @@ def open_other(context: PageContext) -> PageContext | None:
         raise
     except VitvizError as reason:
         st.error(escaped(reason))
-        st.button(words.BACK, key="back to the control", on_click=_back)
+        if differs() == "model" and not state.value_of("other_model"):  # it is the control that cannot be opened
+            st.button(words.EMBEDDED_INSTEAD, on_click=state.change, kwargs={"other_model": "embedded"})
+        else:
+            st.button(words.BACK, key="back to the control", on_click=_back)
         return None
 
 

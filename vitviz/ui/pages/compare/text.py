@@ -143,6 +143,7 @@ AGREEMENT = computed(
 )
 AGREEMENT_FLAT = definition("One of the maps has a single value everywhere, so there is no order to compare.")
 BACK = instruction("Back to the control")
+EMBEDDED_INSTEAD = instruction("Compare with the embedded model")
 NO_LAYERS = definition(
     "This model has no layer of self-attention between patches, so there is nothing to compare. Choose another model."
 )

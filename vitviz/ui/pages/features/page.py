@@ -105,7 +105,7 @@ def _choices(context: PageContext, kind: str) -> None:
         list(known),
         format_func=named(known),
         max_selections=MOST_PHOTOGRAPHS - 1,
-        width=190,
+        width=140 if kind == "groups" else 190,
         **state.bound("others", others, lambda names: ",".join(names) or ALONE, part="together"),
     )
     if kind == "groups":

@@ -34,6 +34,7 @@ from vitviz.ui.text.sentences import true_of
 
 # Cuts between single patches are drawn up to this many a side: finer ones hide the picture.
 CUTS = 32
+MOST_BUTTONS = 4  # beside each other; more queries are a list
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,14 +207,12 @@ def choose(context: PageContext, heads: bool) -> Shown:
 def _choose_query(layer: Layer, query: str) -> None:
     """A patch, which the picture chooses, a prefix token, or all patches at once."""
     others = {name: common.token(name) for name in (*layer.query_layout.prefix, MEAN)}
-    shown = query if query in others else ""
-    st.segmented_control(
-        words.ASKS,
-        ["", *others],
-        format_func=named({"": words.ASKS_PATCH} | others),
-        required=True,
-        **state.bound("query", shown, part="of a layer"),
-    )
+    names = {"": words.ASKS_PATCH} | others
+    tied = state.bound("query", query if query in others else "", part="of a layer")
+    if len(names) > MOST_BUTTONS:
+        st.selectbox(words.ASKS, list(names), format_func=named(names), width=170, **tied)
+    else:
+        st.segmented_control(words.ASKS, list(names), format_func=named(names), required=True, **tied)
 
 
 def _asks_and_looks(its: Frame, context: PageContext, shown: Shown) -> None:

@@ -23,14 +23,22 @@ def render(context: PageContext) -> None:
     with st.container(key="figure"):
         accuracy = tables.numbers(_accuracy()) if model.weights == "embedded" else ""
         tables.show(tables.STYLE + accuracy + tables.facts(_facts(context)))
-    st.markdown(
-        words.LEAD.format(
-            name=escaped(model.name),
-            architecture=escaped(model.architecture),
-            parameters=parameters,
-            weights=words.WEIGHTS[model.weights],
+    with st.container(key="lead"):
+        st.markdown(
+            words.LEAD.format(
+                name=escaped(model.name),
+                architecture=escaped(model.architecture),
+                parameters=parameters,
+                weights=words.WEIGHTS[model.weights],
+            )
         )
-    )
+    with st.container(key="below"):
+        _more(context)
+
+
+def _more(context: PageContext) -> None:
+    """The card of the embedded model, or that there is none, and all outputs."""
+    model = context.model
     if model.weights == "embedded":
         for title, section in _card():
             with st.expander(title):

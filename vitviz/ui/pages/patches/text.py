@@ -49,7 +49,7 @@ DIM = instruction("Dim the rest")
 GRID_ALT = definition("The photograph cut into {rows} rows and {cols} columns of patches.")
 PATCH = instruction("The chosen patch:")
 PATCH_FACTS = computed(
-    "Token {token} of {tokens}: pixels {left} to {right} across, {top} to {bottom} down.",
+    "Token {token} of {tokens}: pixels {left} to {right} across, {top} to {bottom} down",
     "vitviz.tokens.TokenLayout.token_at",
 )
 PIXELS_ALT = definition("The pixels of the patch in row {row}, column {col}, each a square.")

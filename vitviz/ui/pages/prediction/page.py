@@ -15,6 +15,7 @@ from vitviz.draw import Scale
 from vitviz.figures.prediction import classes_figure, forming_figure
 from vitviz.heatmap import Heatmap
 from vitviz.models.embedded import right_by_layer
+from vitviz.outputs import has_classifier
 from vitviz.ui import state
 from vitviz.ui.components.heatmap import show_picture
 from vitviz.ui.context import PageContext
@@ -31,12 +32,14 @@ from vitviz.ui.text import common, outputs
 
 
 def render(context: PageContext) -> None:
-    text = words.PAGES[str(state.value_of("part"))]
+    # Without a classifier there is no answer that could form.
+    parts = [name for name in words.PARTS if name != "forming" or has_classifier(context.model)]
+    part = str(state.value_of("part"))
+    part = part if part in parts else parts[0]
+    text = words.PAGES[part]
     with page(text, context, answers=outputs.ANSWERS[context.model.output_kind]) as its:
         with its.controls():
-            part = st.selectbox(
-                words.PART, list(words.PARTS), format_func=named(words.PARTS), width=190, **state.bound("part")
-            )
+            st.selectbox(words.PART, parts, format_func=named(words.PARTS), width=190, **state.bound("part", part))
         with guarded("target"):
             explained = explained_target(context)
             _target(its, context, explained)
@@ -46,7 +49,8 @@ def render(context: PageContext) -> None:
 
 def _target(its: Frame, context: PageContext, explained: ExplainedTarget) -> None:
     if not needs_classifier(explained.target):
-        st.info(words.SELF_DOT)
+        with its.details():
+            caption(words.SELF_DOT)
         return
     kind, classes = explained.kind, [-1, *range(len(context.trace.logits))]
     with its.controls():

@@ -37,12 +37,12 @@ from vitviz.ui.pages.vit_or_cnn.networks import (
 )
 from vitviz.ui.text import common, outputs
 
-# CSS of the space that `frontend/views/networks.js` fills, reserved so that nothing moves when results arrive.
+# CSS of the space that `frontend/views/networks.js` fills, reserved so that nothing moves when results arrive: on a phone a
+# chart stands below the two pictures. Figures of the other kinds reserve their own.
 STYLE = """<style>
 .st-key-two-networks { min-height: min(27rem, (100vw - 24rem) / 2.9 + 102px); }
-@media (max-width: 768px) { .st-key-two-networks { min-height: %s; } }
+@media (max-width: 768px) { .st-key-two-networks { min-height: calc((100vw - 3.5rem) / 2 + 23rem); } }
 </style>"""
-ON_PHONE = "calc((100vw - 3.5rem) / 2 + 23rem)"  # two pictures and a chart below them
 GROUP = "two networks"
 AROUND = 340  # CSS pixels of a window's height for what stands around a map
 ANSWERS = 3
@@ -58,8 +58,9 @@ def render(context: PageContext) -> None:
             choose_cnn()
             if kind == "answers":
                 robust_or_raw()
-        with its.figure():
-            st.html(STYLE % (ON_PHONE if kind in ("reach", "stress") else "0"))
+        if kind not in ("heads", "answers"):
+            with its.figure():
+                st.html(STYLE)
         with its.figure(), st.container(key="two-networks"), guarded("networks"):
             vit, cnn = vit_of(context), _cnn(context)
             if cnn is None:
