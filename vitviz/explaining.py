@@ -26,6 +26,9 @@ def methods() -> dict[str, Method]:
 
     A card has the method's display name, formula, reference, cost and known failures (`limitations`), and says whether the map
     depends on the target (`per_class`) and whether it has a sign (`signed`).
+
+    Returns:
+        Key -> method, in the order of `Method.order`.
     """
     return dict(METHODS)
 

@@ -89,10 +89,13 @@ def _asset(name: str) -> Path:
 
 
 def load_sample(name: str) -> Image.Image:
-    """A photograph of the gallery as an RGB image.
+    """Loads a photograph of the gallery.
 
     Args:
         name: Its id.
+
+    Returns:
+        The image in mode RGB, upright.
 
     Raises:
         ImageError: For an unknown id; the message lists those that exist.

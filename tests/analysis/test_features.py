@@ -19,7 +19,6 @@ from vitviz.analysis.features import (
     patch_similarity,
     principal_components,
     similar_patches,
-    upsampled,
 )
 from vitviz.analysis.question import BareModel
 from vitviz.errors import UnsupportedError
@@ -208,17 +207,6 @@ def test_one_thing_has_one_colour_in_all_pictures_and_the_background_none():
     ]
     np.testing.assert_allclose(firsts[0], firsts[1], atol=0.05)
     assert abs(firsts[0][0] - firsts[0][1]) > 1
-
-
-def test_values_between_patches():
-    grid = np.stack([np.arange(4.0) * np.ones((3, 1)), np.ones((3, 4))], -1)  # (3, 4, 2): a ramp and a constant
-    np.testing.assert_array_equal(upsampled(grid, (6, 8), "nearest"), grid.repeat(2, 0).repeat(2, 1))
-    smooth = upsampled(grid, (30, 40), "bilinear")
-    centres = (np.arange(40) + 0.5) / 10 - 0.5  # each pixel's centre, in patches
-    np.testing.assert_allclose(smooth[7, :, 0], centres.clip(0, 3), atol=1e-5)
-    np.testing.assert_allclose(upsampled(grid, (30, 40))[..., 1], 1, atol=1e-5)
-    with pytest.raises(ValueError, match="a method is one of"):
-        upsampled(grid, (6, 8), "lanczos")
 
 
 def test_clusters_are_the_known_groups_numbered_by_size():

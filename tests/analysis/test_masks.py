@@ -17,6 +17,7 @@ from vitviz.analysis.masks import (
     pixel_mask,
     refine_mask,
     run_lengths,
+    upsampled,
 )
 
 
@@ -112,3 +113,14 @@ def test_back_to_the_photograph():
     assert box_in_photograph(Box(2, 4, 7, 10), region, (20, 20)) == (14, 8, 24, 20)
     thirds = in_photograph(np.array([[False, False], [True, False]]), (0.0, 0.0, 3.0, 3.0), (3, 3))
     np.testing.assert_array_equal(thirds, [[0, 0, 0], [1, 0, 0], [1, 0, 0]], "a pixel belongs where its middle lies")
+
+
+def test_values_between_patches():
+    grid = np.stack([np.arange(4.0) * np.ones((3, 1)), np.ones((3, 4))], -1)  # (3, 4, 2): a ramp and a constant
+    np.testing.assert_array_equal(upsampled(grid, (6, 8), "nearest"), grid.repeat(2, 0).repeat(2, 1))
+    smooth = upsampled(grid, (30, 40), "bilinear")
+    centres = (np.arange(40) + 0.5) / 10 - 0.5  # each pixel's centre, in patches
+    np.testing.assert_allclose(smooth[7, :, 0], centres.clip(0, 3), atol=1e-5)
+    np.testing.assert_allclose(upsampled(grid, (30, 40))[..., 1], 1, atol=1e-5)
+    with pytest.raises(ValueError, match="a method is one of"):
+        upsampled(grid, (6, 8), "lanczos")

@@ -110,14 +110,31 @@ def attention_map(attention: Attention | WindowedAttention, query: QueryLike, he
 
 
 def entropy(attention: Attention) -> Tensor:
-    """(heads, queries): each row's entropy divided by log(keys): 0 for weight on one key, 1 for equal weights."""
+    """Entropy of every row of weights: 0 for weight on one key, 1 for equal weights.
+
+    Args:
+        attention: One layer over a whole grid.
+
+    Returns:
+        (heads, queries), divided by log(keys), from 0 to 1.
+
+    Raises:
+        UnsupportedError: For attention inside windows, and for rows that do not sum to 1.
+    """
     _need_rows(attention, "Entropy")
     parts = [torch.special.entr(attention.rows(chunk)).sum(-1) for chunk in attention.query_chunks()]
     return torch.cat(parts, dim=1) / math.log(max(attention.num_keys, 2))
 
 
 def prefix_mass(attention: Attention) -> Tensor:
-    """(heads, queries): the sum of each row's weights on prefix tokens (class token, registers)."""
+    """The sum of each query's weights on prefix tokens (class token, registers).
+
+    Args:
+        attention: One layer.
+
+    Returns:
+        (heads, queries), from 0 to 1.
+    """
     num_prefix = attention.key_layout.num_prefix
     parts = [attention.rows(chunk)[..., :num_prefix].sum(-1) for chunk in attention.query_chunks()]
     return torch.cat(parts, dim=1)
@@ -127,6 +144,9 @@ def attention_distance(attention: Attention) -> Tensor:
     """Mean over patch queries of sum_k A[q, k] * |position q - position k|, in input pixels.
 
     Prefix keys are dropped and rows renormalised.
+
+    Args:
+        attention: One layer over a whole grid.
 
     Returns:
         (heads,).
@@ -158,6 +178,12 @@ class HeadStatistics:
 
 def head_statistics(attention: Attention) -> HeadStatistics:
     """Statistics of every head of a layer, from one computation of its weights in chunks.
+
+    Args:
+        attention: One layer over a whole grid.
+
+    Returns:
+        Mean entropy, attention distance in pixels, prefix mass and largest weight, (heads,) each.
 
     Raises:
         UnsupportedError: If queries and keys are not on one grid, or rows do not sum to 1.
@@ -222,6 +248,9 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
     Args:
         attention: One layer over a whole grid.
         times: The smallest multiple of the median patch's share. 10 is a convention of this project, not a published number.
+
+    Returns:
+        One `Sink` for each such token, with its share of all attention; empty if there is none.
 
     Raises:
         UnsupportedError: For attention inside windows.

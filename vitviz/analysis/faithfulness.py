@@ -88,6 +88,9 @@ def faithfulness(
         batch: Images in one forward pass.
         progress: Called with (images run, images in all) after each batch; an exception that it raises stops the work.
 
+    Yields:
+        Deletion and insertion curves of every map and of the baselines for one level.
+
     Raises:
         ValueError: For a map of another grid than the model's, and for no seed.
         UnsupportedError: For a map with values that are not finite.

@@ -130,6 +130,9 @@ def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
         model: A model with one grid of patches.
         pixels: (3, height, width), normalised.
 
+    Returns:
+        Queries, keys, values and output tokens of every layer; `facet` selects the vectors of patches.
+
     Raises:
         UnsupportedError: For a model without attention over one grid of patches.
         NotFiniteError: If the model's output is not finite.
@@ -159,7 +162,18 @@ def feature_maps(model: ModelLike, pixels: Tensor) -> FeatureMaps:
 
 
 def patch_similarity(a: PatchFeatures, b: PatchFeatures | None = None) -> np.ndarray:
-    """(patches of a, patches of b) float32: cosine similarity of every pair; without `b`, of `a` with itself."""
+    """Cosine similarity of every two patches.
+
+    Args:
+        a: Features of one facet and layer.
+        b: Features of the same facet and layer, also of another picture; `a` by default.
+
+    Returns:
+        (patches of a, patches of b) float32, from -1 to 1.
+
+    Raises:
+        ValueError: If `a` and `b` differ in facet, layer or width.
+    """
     b = a if b is None else b
     _same_kind(a, b)
     return a.unit @ b.unit.T
@@ -211,6 +225,12 @@ def correspondences(
         b: Features of the second, of the same model, layer and facet.
         mutual: Keep only mutual nearest neighbours ("best buddies").
         count: Keep this number of pairs, those of largest similarity; all by default.
+
+    Returns:
+        Numbers of the patches and their similarity, (pairs,) each, by decreasing similarity.
+
+    Raises:
+        ValueError: As `patch_similarity`.
 
     Source: Amir et al. 2021, "Deep ViT features as dense visual descriptors" (arXiv 2112.05814).
     """
@@ -332,27 +352,6 @@ def _border(grid: tuple[int, int]) -> np.ndarray:
     edge = np.ones(grid, bool)
     edge[1:-1, 1:-1] = False
     return edge.ravel()
-
-
-def upsampled(values: np.ndarray, size: tuple[int, int], method: str = "bicubic") -> np.ndarray:
-    """(rows, cols, channels) -> (height, width, channels) float32: interpolation between the patches' centres.
-
-    The picture is not used: edges in the result come from the interpolation, not from the model.
-
-    Args:
-        values: (rows, cols, channels); NaN counts as 0.
-        size: (height, width) in pixels.
-        method: "nearest" (each patch one rectangle), "bilinear", or "bicubic" (Keys 1981, a = -0.75, as PyTorch), which may
-            overshoot.
-    """
-    methods = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
-    if method not in methods:
-        raise ValueError(f"a method is one of {', '.join(methods)}, not {method!r}")
-    grid = torch.from_numpy(np.nan_to_num(values.astype(np.float32))).permute(2, 0, 1)[
-        None
-    ]  # (1, channels, rows, cols)
-    large = nn.functional.interpolate(grid, size=size, mode=methods[method])
-    return np.ascontiguousarray(large[0].permute(1, 2, 0).numpy())  # (height, width, channels)
 
 
 def cluster_patches(pictures: Sequence[PatchFeatures], count: int, seed: int = 0) -> tuple[np.ndarray, ...]:

@@ -48,8 +48,13 @@ def head_importance(question: Question, batch: int = BATCH, progress: Progress |
         batch: Heads that are switched off in one batch, each in its own copy of the sequence.
         progress: Called with (block passes done, block passes in all); an exception that it raises stops the work.
 
+    Returns:
+        Decreases (layers, heads) of the target's score and of its likelihood.
+
     Raises:
         UnsupportedError: For a model that cannot be restarted between layers.
+
+    Source: Michel, Levy and Neubig 2019, "Are sixteen heads really better than one?" (arXiv 1905.10650), section 3.
     """
     blocks, hidden_states = question.blocks, question.hidden_states
     counts = [heads_to_switch(block, layer, question.model.name) for layer, block in enumerate(blocks.blocks)]

@@ -30,10 +30,10 @@ def head_rollouts(
     progress: Progress | None = None,
     head_fused: Trace | None = None,
 ) -> np.ndarray:
-    """(layers, heads, rows, cols) float32: the rollout of every head, computed together from the last layer down.
+    """The rollout of every head, computed together from the last layer down.
 
-    The vectors of all heads are multiplied with each layer together, which takes about the time of one rollout and no (tokens,
-    tokens) matrix.
+    The vectors of all heads are multiplied with each layer together, which takes about the time of one rollout and no
+    (tokens, tokens) matrix.
 
     Args:
         trace: Of a model whose layers relate one grid of patches.
@@ -42,6 +42,9 @@ def head_rollouts(
         options: As for `rollout`; all layers must have the same number of heads.
         progress: Called with (layers done, layers in all).
         head_fused: The trace's entry of `head_fused_traces` for the same fusion, which saves most of the time.
+
+    Returns:
+        (layers, heads, rows, cols) float32, not rescaled.
 
     Raises:
         UnsupportedError: As `head_rollout`.
@@ -60,7 +63,7 @@ def head_rollout(
     query: QueryLike | None = None,
     options: RolloutOptions = PAPER,
 ) -> Heatmap:
-    """Heatmap of one head's rollout.
+    """The rollout of one head.
 
     Args:
         trace: Of layers that share one grid.
@@ -69,6 +72,9 @@ def head_rollout(
         method: "last_hop" or "leave_one_in".
         query: Token index, name or weighted set; by default the query that the model's output is computed from.
         options: As for `rollout`.
+
+    Returns:
+        Heatmap (rows, cols), not rescaled.
 
     Raises:
         UnsupportedError: If rollout is not defined for this model.

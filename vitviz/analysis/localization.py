@@ -102,6 +102,9 @@ def lost(features: PatchFeatures, patches: int = LOST_PATCHES, centred: bool = T
         patches: The seed is extended among this number of patches of lowest degree; among all if there are fewer.
         centred: Subtract the mean patch first.
 
+    Returns:
+        Mask (rows, cols), box in pixels, score, and the intermediate results of the method.
+
     Raises:
         UnsupportedError: For a picture of more than `MOST_PATCHES` patches.
 
@@ -138,6 +141,9 @@ def token_cut(
         centred: Subtract the mean patch first.
         side: Which side of the cut is the object. "strongest": that of the eigenvector's largest absolute entry, as in the
             paper. "border": that with fewer patches at the picture's border.
+
+    Returns:
+        As of `lost`, with the eigenvector (rows, cols).
 
     Raises:
         ValueError: For another `side`.

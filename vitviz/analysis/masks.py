@@ -1,4 +1,4 @@
-"""Masks of patches as masks of pixels, and exported in COCO's format.
+"""Masks and values of patches as those of pixels, and masks exported in COCO's format.
 
 Refinement: random walker (Grady 2006), by scikit-image. COCO's format: Lin et al. 2014 (arXiv 1405.0312).
 """
@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import ndimage
+from torch import nn
 
 from vitviz.analysis.localization import Box
 from vitviz.errors import need_package
@@ -28,23 +30,50 @@ def pixel_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.kron(mask, np.ones((size[0] // rows, size[1] // cols), bool)).astype(bool)
 
 
+def upsampled(values: np.ndarray, size: tuple[int, int], method: str = "bicubic") -> np.ndarray:
+    """(rows, cols, channels) -> (height, width, channels) float32: interpolation between the patches' centres.
+
+    The picture is not used: edges in the result come from the interpolation, not from the model.
+
+    Args:
+        values: (rows, cols, channels); NaN counts as 0.
+        size: (height, width) in pixels.
+        method: "nearest" (each patch one rectangle), "bilinear", or "bicubic" (Keys 1981, a = -0.75, as PyTorch), which may
+            overshoot.
+
+    Raises:
+        ValueError: For another method.
+    """
+    methods = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}
+    if method not in methods:
+        raise ValueError(f"a method is one of {', '.join(methods)}, not {method!r}")
+    channels = torch.from_numpy(np.nan_to_num(values.astype(np.float32))).permute(2, 0, 1)  # (channels, rows, cols)
+    large = nn.functional.interpolate(channels[None], size=size, mode=methods[method])
+    return np.ascontiguousarray(large[0].permute(1, 2, 0).numpy())  # (height, width, channels)
+
+
 def refine_mask(mask: np.ndarray, picture: np.ndarray, stiffness: float = STIFFNESS) -> np.ndarray:
-    """A mask of patches refined along the edges of the picture: (height, width) boolean; `refine_labels` with two groups.
+    """A mask of patches refined along the edges of the picture; `refine_labels` with two groups.
 
     Args:
         mask: (rows, cols) boolean, the object on the grid of patches.
         picture: (height, width, 3) uint8, the model input before normalisation.
         stiffness: scikit-image's beta: with a larger value the walker crosses an edge less often.
 
+    Returns:
+        (height, width) boolean.
+
     Raises:
         ValueError: For a picture whose size is not a multiple of the grid.
         MissingPackageError: Without scikit-image.
+
+    Source: Grady 2006, "Random walks for image segmentation" (doi 10.1109/TPAMI.2006.233), section III.
     """
     return refine_labels(mask.astype(int), picture, stiffness) == 1
 
 
 def refine_labels(labels: np.ndarray, picture: np.ndarray, stiffness: float = STIFFNESS) -> np.ndarray:
-    """Groups of patches refined along the edges of the picture: (height, width) int.
+    """Groups of patches refined along the edges of the picture.
 
     Seeds are the patches whose neighbours all belong to the same group; for a group without one, the middles of its
     patches. Every other pixel gets the group whose seeds a random walker, which seldom crosses edges of colour, is most
@@ -55,9 +84,14 @@ def refine_labels(labels: np.ndarray, picture: np.ndarray, stiffness: float = ST
         picture: As `refine_mask`.
         stiffness: As `refine_mask`.
 
+    Returns:
+        (height, width) int, the group of each pixel.
+
     Raises:
         ValueError: As `refine_mask`.
         MissingPackageError: Without scikit-image.
+
+    Source: As `refine_mask`.
     """
     need_package("skimage", "masks", "Refining a mask")
     from skimage.segmentation import random_walker  # imported here because the import takes long
@@ -150,8 +184,13 @@ def coco(sizes: Mapping[str, tuple[int, int]], annotations: Sequence[Annotation]
         sizes: File name -> (height, width) of each photograph.
         annotations: The objects; ids count from 1 in their order.
 
+    Returns:
+        "images", "annotations" and "categories"; boxes are [left, top, width, height] in pixels.
+
     Raises:
         ValueError: For an annotation of a photograph without a size, or a mask of another size.
+
+    Source: Lin et al. 2014, "Microsoft COCO" (arXiv 1405.0312).
     """
     images = {name: index + 1 for index, name in enumerate(sizes)}
     categories = {name: index + 1 for index, name in enumerate(dict.fromkeys(each.category for each in annotations))}

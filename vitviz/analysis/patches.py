@@ -101,6 +101,9 @@ def filter_components(model: ModelLike, count: int = 28) -> FilterComponents:
         model: A model with a patch embedding.
         count: Number of components; 28 as in the paper's figure.
 
+    Returns:
+        The components (components, height, width, 3) and their shares of the filters' variance (components,).
+
     Raises:
         UnsupportedError: For a model whose patch embedding is not one layer of filters over pixels.
         NotFiniteError: For weights that are not finite.
@@ -221,6 +224,9 @@ def two_scenes(model: ModelLike, source: Tensor, target: Tensor, paste: Paste) -
         source: (3, height, width), normalised.
         target: (3, height, width), normalised.
         paste: The patch, and where it is pasted.
+
+    Returns:
+        Cosine similarities (layers + 2,): as embedding, with its position, and after each layer.
 
     Raises:
         UnsupportedError: For a model that is not a sequence of blocks.

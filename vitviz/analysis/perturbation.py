@@ -178,6 +178,10 @@ def perturbation_curve(
         orders: Random orders for each level, if the perturbation is random.
         progress: Called with (pictures done, pictures in all); an exception that it raises stops the work.
 
+    Returns:
+        The target's probability at each level (levels,), its minimum and maximum over random orders, and the
+        pictures shown.
+
     Raises:
         UnsupportedError: For a model without a classifier.
         ValueError: As `perturbed`.

@@ -44,6 +44,13 @@ class PositionEmbedding:
 def position_embedding(model: ModelLike, layout: TokenLayout) -> PositionEmbedding:
     """The position embedding of `layout`'s patches, resampled to its grid by the model's own code.
 
+    Args:
+        model: A model that adds position embeddings.
+        layout: Which token is which patch.
+
+    Returns:
+        The vectors (patches, width) float32, and whether they are learned or a fixed formula.
+
     Raises:
         UnsupportedError: If no position embedding is added to the patches (rotary and relative positions act inside the
             attention; some models have none), if it is zero, and if it is not one vector for each patch.
@@ -150,7 +157,15 @@ class SimilarityCurve:
 
 
 def similarity_by_distance(similarity: np.ndarray, layout: TokenLayout) -> SimilarityCurve:
-    """`similarity` (patches, patches) as a function of distance, in bins of one patch; empty bins are left out."""
+    """Similarity of two patches as a function of the distance between them.
+
+    Args:
+        similarity: (patches, patches), as of `position_similarity`.
+        layout: Which token is which patch.
+
+    Returns:
+        Mean and percentiles (bins,) by distance in pixels, in bins of one patch; empty bins are left out.
+    """
     distances = layout.distances()  # (patches, patches)
     bins = np.rint(distances / min(layout.patch_size)).astype(int).ravel()  # (patches * patches,)
     order = np.argsort(bins, kind="stable")
@@ -223,7 +238,19 @@ class EmbeddingSum:
 
 
 def embedding_sum(model: ModelLike, pixels: Tensor, layout: TokenLayout) -> EmbeddingSum:
-    """The terms of the sum for one model input (3, height, width). Raises UnsupportedError as `position_embedding`."""
+    """The input of the first layer as the sum of patch embedding and position embedding.
+
+    Args:
+        model: A model that adds position embeddings.
+        pixels: (channels, height, width), normalised.
+        layout: Which token is which patch.
+
+    Returns:
+        Norms of both terms and of their sum, and the cosine between the terms, (patches,) each.
+
+    Raises:
+        UnsupportedError: As `position_embedding`.
+    """
     position = position_embedding(model, layout).vectors
     patch = patch_embedding(model, pixels, layout)
     total, cosine = patch + position, nn.functional.cosine_similarity(patch, position, dim=-1)
@@ -276,9 +303,16 @@ def named_positions(module: nn.Module) -> list[str]:
 
 
 def position_kinds(model: ModelLike, layout: TokenLayout) -> tuple[str, ...]:
-    """Those of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) if it has none.
+    """How a model adds information about positions.
 
     Convolutions between layers also add information about positions, but do not count here.
+
+    Args:
+        model: Any model.
+        layout: Which token is which patch.
+
+    Returns:
+        Those of "learned", "sin-cos", "rotary" and "relative" that the model has, in this order; ("none",) if it has none.
     """
     kinds = []
     with suppress(UnsupportedError):

@@ -65,6 +65,9 @@ def top_predictions(
         kind: What the outputs are, if no model is given: an OutputKind or its name, such as "multi_label_classification". By
             default one output is read by a sigmoid, and more by a softmax.
 
+    Returns:
+        At most `count` predictions with number, label, probability from 0 to 1 and logit.
+
     Raises:
         ValueError: For another number of labels than of outputs.
         UnsupportedError: For features.
@@ -131,6 +134,12 @@ class Lens:
 def logit_lens(question: Question) -> Lens:
     """The model's final norm, pooling and head applied to the sequence after every layer.
 
+    Args:
+        question: The model, image and target.
+
+    Returns:
+        Logits (layers + 1, outputs), read before the first layer and after each; `values` has their probabilities.
+
     Raises:
         UnsupportedError: For a model without a classifier, or whose head cannot be applied to a layer.
 
@@ -155,6 +164,12 @@ def patch_lens(question: Question, layer: int | None = None) -> Tensor:
 
     Returns:
         (layers + 1, rows, cols, classes) logits, or (rows, cols, classes) for one `layer`.
+
+    Raises:
+        UnsupportedError: As `logit_lens`.
+        IndexError: For a layer that does not exist.
+
+    Source: Vilas et al. 2023 (arXiv 2310.18969).
     """
     _need_classifier(question)
     need_one_vector(question.hidden_states.output.logits, 2)

@@ -24,6 +24,12 @@ def default_query(trace: Trace) -> Query:
     """The query that the model's output is computed from, as found when the trace was made.
 
     If the trace does not have it: the class token, else the pooling query, else the mean over patches.
+
+    Args:
+        trace: One image's trace.
+
+    Returns:
+        The query of maps that explain the output: a token, the mean over patches, the pooling query, or a weighted set.
     """
     if trace.output_query is not None:
         return trace.output_query

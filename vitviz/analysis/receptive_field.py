@@ -65,6 +65,9 @@ def receptive_fields(
         share: The share of the gradient for `ReceptiveField.side`.
         progress: Called with (parts done, parts in all); an exception that it raises stops the work.
 
+    Returns:
+        One for each part, with the gradient (height, width) and the side in pixels.
+
     Raises:
         UnsupportedError: If the parts cannot be found, or their output is neither a feature map nor a sequence of patches.
         NotFiniteError: For a gradient that is not finite.

@@ -53,6 +53,9 @@ def relative_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Rela
         model: Any model.
         input_size: (height, width) in pixels.
 
+    Returns:
+        One for each such layer, with (heads, queries, keys) float32 in the unit of the scores.
+
     Raises:
         UnsupportedError: If no layer adds one.
     """
@@ -117,6 +120,9 @@ def offset_biases(model: ModelLike, input_size: tuple[int, int]) -> tuple[Offset
     Args:
         model: Any model.
         input_size: (height, width) in pixels.
+
+    Returns:
+        One for each such layer, with (heads, 2 rows - 1, 2 cols - 1) float32 in the unit of the scores.
 
     Raises:
         UnsupportedError: If there is no such layer.
@@ -215,7 +221,21 @@ class RotaryTable:
 
 
 def rotary_table(model: ModelLike, layout: TokenLayout) -> RotaryTable:
-    """The angles of `layout`'s grid. Raises UnsupportedError for a model without rotary positions."""
+    """The sines and cosines by which a model rotates its queries and keys, and the kernel that follows from them.
+
+    Args:
+        model: A model with rotary positions.
+        layout: Which token is which patch.
+
+    Returns:
+        Sines and cosines (layers, heads, patches, channels) on the grid of `layout`; size 1 where all layers or heads share
+        the angles.
+
+    Raises:
+        UnsupportedError: For a model without rotary positions, and for a table of another number of positions than patches.
+
+    Source: Su et al. 2021, "RoFormer" (arXiv 2104.09864), equation 16.
+    """
     rope = getattr(model.module, "rope", None)
     embed = getattr(rope, "get_embed", None)
     if embed is None:

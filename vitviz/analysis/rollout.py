@@ -164,12 +164,19 @@ def rollout_row(
 def rollout_matrix(trace: Trace, options: RolloutOptions = PAPER, progress: Progress | None = None) -> Tensor:
     """The rollout of every query, R = Â_L ... Â_1.
 
+    Args:
+        trace: Of a model whose layers relate one grid of patches.
+        options: As for `rollout`.
+        progress: Called with (layers done, layers in all); an exception that it raises stops the work.
+
     Returns:
         (tokens, tokens) in the layers' precision; row q is the rollout of query q.
 
     Raises:
         UnsupportedError: If rollout is not defined for this model.
         ValueError: For a range of layers outside the model.
+
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), equation 1.
     """
     layers = options.layers(trace)
     matrix = torch.eye(layers[0].num_queries, device=trace.device, dtype=layers[0].dtype)

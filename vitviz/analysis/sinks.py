@@ -89,6 +89,9 @@ def token_outliers(question: Question, norm_times: float = NORM_TIMES, mass_time
         norm_times: The smallest multiple of the median patch's norm; a convention of this project, not a published number.
         mass_times: The same for the attention mass.
 
+    Returns:
+        Norms (layers + 1, tokens), attention mass (layers, tokens), and which of them are above the thresholds.
+
     Raises:
         UnsupportedError: For a model whose states between layers cannot be read.
 
@@ -157,6 +160,9 @@ def rollout_sinks(
         heatmap: `rollout` of the trace, with `options`.
         options: Of the rollout.
         mass: `attention_mass` of the trace, if computed already.
+
+    Returns:
+        Cells of the sinks, their share of the map's sum, and the map without them.
 
     Raises:
         UnsupportedError: As `rollout`.

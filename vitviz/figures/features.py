@@ -12,10 +12,9 @@ from vitviz.analysis.features import (
     cluster_patches,
     principal_components,
     similar_patches,
-    upsampled,
 )
 from vitviz.analysis.localization import FoundObject
-from vitviz.analysis.masks import pixel_mask
+from vitviz.analysis.masks import pixel_mask, upsampled
 from vitviz.draw import LIGHT, Theme, draw_heatmap
 from vitviz.draw.objects import paint_boxes, paint_clusters, paint_colours, paint_mask
 from vitviz.draw.sheet import beside

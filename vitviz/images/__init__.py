@@ -28,16 +28,18 @@ _NO_MEMORY = re.compile(r"out of memory|memory allocation|cannot allocate", re.I
 def load_image(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Image.Image:
     """Loads a photograph as a Pillow image in mode RGB, upright, in sRGB, with transparent parts on white.
 
-    The format follows from the content, not from the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of
-        several frames or pages
-    the first is read. For values of more than 8 bits, black is 0 and white is the full scale of the smallest of 8, 10, 12, 14
-    and 16 bits that holds the largest value; floats from 0 to 1 are unchanged; negative, larger and other float values are
-    scaled from the smallest to the largest. `read_image` reports the scale. Metadata (EXIF with place and time, profiles,
-    comments) is used for decoding and then dropped.
+    The format follows from the content, not from the name: JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF. Of several frames
+    or pages the first is read. For values of more than 8 bits, black is 0 and white is the full scale of the smallest of 8,
+    10, 12, 14 and 16 bits that holds the largest value; floats from 0 to 1 are unchanged; negative, larger and other float
+    values are scaled from the smallest to the largest. `read_image` reports the scale. Metadata (EXIF with place and time,
+    profiles, comments) is used for decoding and then dropped.
 
     Args:
         source: A path, the bytes of a file, or a binary file object. A seekable file object is read from its beginning, and its
             position is restored.
+
+    Returns:
+        The image (height, width, 3), 8 bits for each channel.
 
     Raises:
         ImageError: For data that is not a picture, is damaged or truncated, has more than 50 megapixels (by its header, before
@@ -76,7 +78,14 @@ def _too_much(subject: str) -> str:
 
 
 def image_hash(image: Image.Image) -> str:
-    """The sha256, as hexadecimal digits, of an image's mode, size, pixels and palette, without metadata."""
+    """Identifies an image by its mode, size, pixels and palette; metadata do not count.
+
+    Args:
+        image: Any image of Pillow.
+
+    Returns:
+        The sha256 as 64 hexadecimal digits.
+    """
     width, height = image.size
     digest = hashlib.sha256(f"{image.mode} {width} {height}\n".encode())
     if image.palette is not None:

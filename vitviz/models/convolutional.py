@@ -39,6 +39,9 @@ def load_cnn(
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
         progress: Called with (bytes done, bytes in all) during a download.
 
+    Returns:
+        The network in evaluation mode, with its preprocessing, labels and hash of the weights.
+
     Raises:
         ModelError: For an unknown name, or weights that are missing, damaged or do not fit.
         HubError: If the weights cannot be downloaded.

@@ -67,6 +67,9 @@ def load_model(
         check: Called before every tensor that is created or filled while the module is built; an exception that it
             raises stops the loading.
 
+    Returns:
+        The model in evaluation mode with its frozen description: layout, preprocessing, labels and hash of the weights.
+
     Raises:
         ModelError: For an unknown name, or weights that do not fit.
         NotFiniteError: For weights with values that are not finite.

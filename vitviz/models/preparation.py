@@ -54,6 +54,9 @@ def resized(model: Model, input_size: tuple[int, int]) -> Model:
         model: The model.
         input_size: (height, width) in pixels.
 
+    Returns:
+        The model at `input_size`; `model` itself if it has that size.
+
     Raises:
         UnsupportedError: For a size that the model does not take; the message says which it does.
     """
@@ -150,6 +153,10 @@ def prepare(model: Model | Cnn, image: Image.Image, framing: str = "crop") -> Pr
         framing: "crop" resizes the shorter side and takes a centre crop, exactly as the model's own evaluation; "squash"
             resizes the whole photograph to the input's shape; "fit" keeps the whole photograph and its aspect ratio to within
             one patch, at an input size with about as many patches as the model has now.
+
+    Returns:
+        The input (channels, height, width), normalised; the pixels shown; the region kept, in the photograph's pixels; and
+        the model at the size of the input.
 
     Raises:
         UnsupportedError: If the model does not take the size that "fit" needs.

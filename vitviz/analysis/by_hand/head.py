@@ -119,6 +119,9 @@ def head_by_hand(opened: OpenLayer, head: int, query: QueryLike, key: QueryLike 
         query: A token.
         key: The token whose key and value are written out; by default the one with the largest weight.
 
+    Returns:
+        Every step of the computation, and the largest differences from the model's own weights and output.
+
     Raises:
         IndexError: For a head that does not exist.
         UnsupportedError: For a token that does not exist, for a model in half precision, and for a layer whose own weights or

@@ -71,6 +71,9 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, hidden_states: Hidden
         layer: Counted from 0.
         hidden_states: The states between the blocks of the same pass, if they were kept: only the block of `layer` is run then.
 
+    Returns:
+        The layer's attention, module, inputs (tokens, width) and intermediate results.
+
     Raises:
         IndexError: For a layer that does not exist.
         UnsupportedError: If the layer is not a block of a sequence with a norm followed by attention of every token to every

@@ -46,6 +46,9 @@ def intervene(
         *interventions: Applied together.
         head_means: Required for heads that are replaced by their mean output (see `head_means`).
 
+    Yields:
+        `model` itself, while it is changed.
+
     Raises:
         ValueError: For patches, tokens, layers or heads that do not exist, and if no key is left to attend to.
         UnsupportedError: For an intervention that is not possible in this model; inside the block, if attention is to be

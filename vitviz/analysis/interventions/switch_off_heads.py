@@ -99,6 +99,9 @@ def head_means(
         progress: Called with (images done, `total` or images done) after each.
         total: Number of images, if known.
 
+    Returns:
+        (heads, prefix + 1, head_dim) for each layer: the mean of every prefix token, then one over all patches.
+
     Raises:
         UnsupportedError: For a model that is not a sequence of blocks.
         ValueError: Without an image.

@@ -128,6 +128,9 @@ def load_detector(name: str, seed: int | None = None, progress: Progress | None 
         seed: Random weights of this seed in place of the trained ones.
         progress: Called with (bytes done, bytes in all) during a download.
 
+    Returns:
+        The module in evaluation mode, with its image processor, labels and hash of the weights.
+
     Raises:
         UnsupportedError: For another model, also for detectors with deformable attention.
         ModelError: For files that cannot be downloaded or read, or weights that do not fit.
@@ -271,6 +274,14 @@ def _refuse_large(name: str, settings: Mapping[str, Any]) -> None:
 
 def detect(detector: Detector, image: Image.Image) -> Detections:
     """One forward pass over a photograph, resized by the detector's own image processor.
+
+    Args:
+        detector: Of `load_detector`.
+        image: An RGB photograph of any size.
+
+    Returns:
+        Boxes (queries, 4) in the photograph's pixels, probabilities (queries, classes) and attention (layers, heads,
+        queries, rows, cols).
 
     Raises:
         ModelError: For an image processor whose output is not one picture of a size that can be run.

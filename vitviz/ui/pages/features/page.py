@@ -10,7 +10,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from vitviz.analysis.features import FACETS, feature_maps, upsampled
+from vitviz.analysis.features import FACETS, feature_maps
+from vitviz.analysis.masks import upsampled
 from vitviz.draw.objects import paint_clusters, paint_colours
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
