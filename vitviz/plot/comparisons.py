@@ -40,6 +40,14 @@ def compare(
         layer: Attention of this layer in place of rollout.
         head: One head of the layer; the mean of its heads by default.
         **style: See `CompareStyle`.
+
+    Returns:
+        Figure with `a` and `b` (rows, cols).
+
+    Raises:
+        UnsupportedError: If a side has no rollout or not this query.
+        IndexError: For a layer or head that a side does not have.
+        DrawError: For a difference of maps on different grids.
     """
 
     def side(trace: Trace, name: str) -> comparison.Side:
@@ -65,6 +73,13 @@ def scenes(trace: Trace, other: Trace, paste: Paste, **style: Unpack[CurvesStyle
         other: Of the picture that it is pasted into, by the same model at the same size.
         paste: The patch and its position in the other picture.
         **style: See `CurvesStyle`.
+
+    Returns:
+        Figure with `itself`, `other`, `other_low` and `other_high`, (layers + 2,) each: cosine similarities.
+
+    Raises:
+        UnsupportedError: For a model that is not a sequence of blocks.
+        ValueError, IndexError: For a patch or a position that does not exist.
     """
     scene = comparison.Scene(subject_of(other).prepared, other.image_hash, "other.jpg")
     return comparison.scenes_figure(subject_of(trace), scene, paste, **style)
@@ -81,6 +96,12 @@ def what_if(
         changes: The interventions of `after`.
         query: Query of the rollout; by default the one that the output is computed from.
         **style: See `MapStyle`.
+
+    Returns:
+        Figure with `before` and `after` (rows, cols), and `logits_before` and `logits_after` (outputs,).
+
+    Raises:
+        UnsupportedError: If the layers do not share one grid, or the query does not exist.
     """
     asked = query_of(trace, query)
     return interventions.what_if_figure(
@@ -104,6 +125,9 @@ def outliers(trace: Trace, measure: str = "norm", **style: Unpack[OutliersStyle]
         trace: Of `vitviz.trace`.
         measure: "norm" or "mass".
         **style: See `OutliersStyle`.
+
+    Returns:
+        Figure with `times` (tokens, layers), in multiples of the median patch, and `names` (tokens,).
 
     Raises:
         ValueError: If there is no such token, and for another measure.

@@ -26,6 +26,9 @@ def similarity(
         layer: Counted from 0; the last by default.
         **style: See `FigureStyle`.
 
+    Returns:
+        Figure with `similarity` (rows, cols), from -1 to 1.
+
     Raises:
         UnsupportedError: If the model has no such vectors.
     """
@@ -36,7 +39,22 @@ def similarity(
 def components(
     trace: Trace, facet: str = "token", layer: int | None = None, **style: Unpack[ComponentsStyle]
 ) -> Figure:
-    """The first three principal components of the patches as red, green and blue. Args and errors as `similarity`."""
+    """The first three principal components of the patches as red, green and blue.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        facet: "key", "query", "value" or "token": which vectors.
+        layer: Counted from 0; the last by default.
+        **style: See `ComponentsStyle`.
+
+    Returns:
+        Figure with `components` (rows, cols, 3), `explained` (3,), shares of the variance, and `foreground` (rows, cols).
+
+    Raises:
+        UnsupportedError: If the model has no such vectors.
+
+    Source: Oquab et al. 2023, "DINOv2" (arXiv 2304.07193), figure 1.
+    """
     about = subject_of(trace)
     return features.components_figure(about, _maps(about), facet, layer, **style)
 
@@ -49,6 +67,9 @@ def clusters(trace: Trace, count: int = 4, facet: str = "key", layer: int | None
         count: How many clusters.
         facet: "key", "query", "value" or "token": which vectors.
         layer: Counted from 0; the last by default.
+
+    Returns:
+        Figure with `clusters` (rows, cols) int.
 
     Raises:
         UnsupportedError: If the model has no such vectors.
@@ -74,6 +95,9 @@ def objects(
         layer: Counted from 0; the last by default.
         count: The most objects that "mask_cut" finds; the others find one.
         **style: See `ObjectsStyle`.
+
+    Returns:
+        Figure with `boxes` (objects, 4) in input pixels, `scores` (objects,) and `masks` (objects, rows, cols).
 
     Raises:
         ValueError: For another method.

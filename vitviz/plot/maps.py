@@ -32,6 +32,9 @@ def heads(
         query: A token's name or index, or a Query; by default the query that the model's output is computed from.
         **style: See `HeadsStyle`.
 
+    Returns:
+        Figure with `maps` (layers, heads, rows, cols), or (heads, rows, cols) for one layer: attention weights.
+
     Raises:
         UnsupportedError: For a query that the model does not have; without `layer`, if layers differ in heads or grid.
     """
@@ -60,6 +63,9 @@ def microscope(
         measure: "weight", or "value" for weights times the norms of the value vectors.
         **style: See `MicroscopeStyle`.
 
+    Returns:
+        Figure with `maps` (heads, rows, cols) and `values` (rows, cols), the map over the photograph.
+
     Raises:
         ValueError: For a token, a direction or a measure that does not exist.
     """
@@ -71,22 +77,57 @@ def attention(
 ) -> Figure:
     """Attention of a query in one head, or in the mean of a layer's heads, beside the photograph with the query's patch.
 
-    Args and errors as `heads`; `head` is one head, or None for the mean of all. In a layer with windows the query's window
-    is outlined.
+    In a layer with windows the query's window is outlined.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: Counted from 0 (-1 is the last).
+        head: Counted from 0; the mean of all heads by default.
+        query: A token's name or index, or a Query; by default the query that the model's output is computed from.
+        **style: See `MapStyle`.
+
+    Returns:
+        Figure with `values` (rows, cols), attention weights, and `reach` (rows, cols), the patches that the query
+        attends to.
+
+    Raises:
+        UnsupportedError: For a query that the layer does not have.
+        IndexError: For a layer or head that does not exist.
     """
     return of_layers.layer_figure(subject_of(trace), layer, head, query, **style)
 
 
 def layers(trace: Trace, query: QueryLike | None = None, **style: Unpack[MapStyle]) -> Figure:
-    """Attention of a query in the mean of the heads of every layer, each layer on its own grid."""
+    """Attention of a query in the mean of the heads of every layer, each layer on its own grid.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        query: A token's name or index, or a Query; by default the query that the model's output is computed from.
+        **style: See `MapStyle`.
+
+    Returns:
+        Figure with `layer_0`, `layer_1`, ... (rows, cols): attention weights of each layer.
+
+    Raises:
+        UnsupportedError: For a query that the model does not have.
+    """
     return of_layers.overview_figure(subject_of(trace), query, **style)
 
 
 def attention_distance(trace: Trace, **style: Unpack[CurvesStyle]) -> Figure:
     """How far the heads of every layer attend: the mean distance from query to key in pixels, a dot for each head.
 
+    Args:
+        trace: Of `vitviz.trace`.
+        **style: See `CurvesStyle`.
+
+    Returns:
+        Figure with `distances` (layers, heads) in input pixels; NaN in layers with fewer heads.
+
     Raises:
         UnsupportedError: If the layers do not share one grid.
+
+    Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words" (arXiv 2010.11929), figure 7 right.
     """
     rows = [distance_of_heads(layer).float().cpu().numpy() for layer in trace.sequence("Attention distance")]
     distances = np.full((len(rows), max(map(len, rows))), np.nan, np.float32)  # layers may differ in heads
@@ -100,8 +141,19 @@ def rollout(
 ) -> Figure:
     """Attention rollout of a query over the photograph.
 
+    Args:
+        trace: Of `vitviz.trace`.
+        query: A token's name or index, or a Query; by default the query that the model's output is computed from.
+        options: Weight of the residual connection, fusion of heads, discarded share, range of layers.
+        **style: See `RolloutStyle`.
+
+    Returns:
+        Figure with `values` (rows, cols), not rescaled.
+
     Raises:
         UnsupportedError: If the layers do not share one grid, or the query does not exist.
+
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), equation 1.
     """
     return of_attention.rollout_figure(subject_of(trace), query, options, **style)
 
@@ -110,6 +162,15 @@ def rollout_without_sinks(
     trace: Trace, query: QueryLike | None = None, options: RolloutOptions = PAPER, **style: Unpack[MapStyle]
 ) -> Figure:
     """Attention rollout of a query with its sinks set to zero and framed; the scale is that of the other patches.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        query: A token's name or index, or a Query; by default the query that the model's output is computed from.
+        options: Weight of the residual connection, fusion of heads, discarded share, range of layers.
+        **style: See `MapStyle`.
+
+    Returns:
+        Figure with `values` (rows, cols), 0 at the sinks.
 
     Raises:
         UnsupportedError: As `rollout`.
@@ -126,24 +187,87 @@ def head_rollout(
     options: RolloutOptions = PAPER,
     **style: Unpack[MapStyle],
 ) -> Figure:
-    """The rollout of one head, by "last_hop" or "leave_one_in" (see `vitviz.head_rollout`)."""
+    """The rollout of one head.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: Counted from 0.
+        head: Counted from 0.
+        method: "last_hop" or "leave_one_in" (see `vitviz.head_rollout`).
+        query: A token's name or index, or a Query; by default the query that the model's output is computed from.
+        options: Weight of the residual connection, fusion of heads, discarded share, range of layers.
+        **style: See `MapStyle`.
+
+    Returns:
+        Figure with `values` (rows, cols), not rescaled.
+
+    Raises:
+        UnsupportedError: As `rollout`.
+        ValueError: For another method.
+        IndexError: For a layer or head that does not exist.
+    """
     return of_attention.head_rollout_figure(subject_of(trace), layer, head, method, query, options, **style)
 
 
 def scores(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]) -> Figure:
-    """All scores of one head, q kT * scale + bias, with the query's row marked."""
+    """All scores of one head, q kT * scale + bias, with the query's row marked.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: Counted from 0.
+        head: Counted from 0.
+        query: The token whose row is marked; by default the query that the model's output is computed from.
+        **style: See `FigureStyle`.
+
+    Returns:
+        Figure with `scores` (tokens, tokens), and `queries` and `keys` (tokens, head_dim) that they are products of.
+
+    Raises:
+        UnsupportedError: As `vitviz.open_layer` and `vitviz.head_by_hand`.
+        IndexError: For a layer or head that does not exist.
+    """
     return of_one_head.scores_figure(subject_of(trace), *_by_hand(trace, layer, head, query), **style)
 
 
 def weights(
     trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]
 ) -> Figure:
-    """All weights of one head, the softmax of each row of scores, with the query's row marked."""
+    """All weights of one head, the softmax of each row of scores, with the query's row marked.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: Counted from 0.
+        head: Counted from 0.
+        query: The token whose row is marked; by default the query that the model's output is computed from.
+        **style: See `FigureStyle`.
+
+    Returns:
+        Figure with `weights` (tokens, tokens).
+
+    Raises:
+        UnsupportedError: As `vitviz.open_layer` and `vitviz.head_by_hand`.
+        IndexError: For a layer or head that does not exist.
+    """
     return of_one_head.weights_figure(subject_of(trace), *_by_hand(trace, layer, head, query), **style)
 
 
 def output(trace: Trace, layer: int, head: int, query: QueryLike | None = None, **style: Unpack[FigureStyle]) -> Figure:
-    """The output of one head for every token, weights times values, with the query's row marked."""
+    """The output of one head for every token, weights times values, with the query's row marked.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        layer: Counted from 0.
+        head: Counted from 0.
+        query: The token whose row is marked; by default the query that the model's output is computed from.
+        **style: See `FigureStyle`.
+
+    Returns:
+        Figure with `output` and `values` (tokens, value_dim), and `weights` (tokens, tokens).
+
+    Raises:
+        UnsupportedError: As `vitviz.open_layer` and `vitviz.head_by_hand`.
+        IndexError: For a layer or head that does not exist.
+    """
     return of_one_head.output_figure(subject_of(trace), *_by_hand(trace, layer, head, query), **style)
 
 

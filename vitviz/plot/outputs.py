@@ -21,6 +21,14 @@ from vitviz.figures.traced_image import subject_of
 def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **style: Unpack[FigureStyle]) -> Figure:
     """The most probable classes or labels with their probabilities; for regression the first outputs.
 
+    Args:
+        trace: Of `vitviz.trace`.
+        count: How many.
+        **style: See `FigureStyle`.
+
+    Returns:
+        Figure with `probability` (count,), or `value` for regression, and `index` (count,), the numbers of the outputs.
+
     Raises:
         UnsupportedError: For a model without a classifier.
     """
@@ -29,6 +37,13 @@ def classes(trace: Trace, count: int = prediction.CLASSES_SHOWN, **style: Unpack
 
 def forming(trace: Trace, **style: Unpack[CurvesStyle]) -> Figure:
     """The logit lens: the most probable classes at the end of the model, as read by its own head after every layer.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        **style: See `CurvesStyle`.
+
+    Returns:
+        Figure with `probabilities` (layers + 1, outputs), or `values` for regression.
 
     Raises:
         UnsupportedError: For a model without a classifier, and for one whose head cannot be applied to every layer.
@@ -41,7 +56,21 @@ def forming(trace: Trace, **style: Unpack[CurvesStyle]) -> Figure:
 def explanation(
     trace: Trace, method: str = "rollout", target: Target | SupportsIndex | None = None, **style: Unpack[MapStyle]
 ) -> Figure:
-    """One explanation method's map over the photograph. Args and errors as `vitviz.explain`."""
+    """One explanation method's map over the photograph.
+
+    Args:
+        trace: Of `vitviz.trace`.
+        method: A key of `vitviz.methods()`.
+        target: As in `vitviz.explain`.
+        **style: See `MapStyle`.
+
+    Returns:
+        Figure with `values` (rows, cols); the unit depends on the method.
+
+    Raises:
+        UnsupportedError: As `vitviz.explain`.
+        MissingPackageError: For a method that needs a package that is not installed.
+    """
     about = subject_of(trace)
     question = question_of(about.model, trace, target)
     heatmap = explain_question(question, method)
@@ -66,9 +95,14 @@ def faithfulness(
         kind: "deletion" or "insertion".
         **style: See `FigureStyle`.
 
+    Returns:
+        Figure with `curves` (methods, steps + 1), their `names`, `random` (orders, steps + 1) and `fractions` (steps + 1,).
+
     Raises:
         UnsupportedError: For an unknown method, and for one that is not defined for this model.
         ValueError: For another kind.
+
+    Source: Petsiuk, Das and Saenko 2018, "RISE" (arXiv 1806.07421), section 4.
     """
     if kind not in ("deletion", "insertion"):
         raise ValueError(f'kind is "deletion" or "insertion", not {kind!r}')
