@@ -178,9 +178,9 @@ def cut_out_names() -> tuple[str, ...]:
 def scenes(count: int = 300, seed: int = 0) -> Iterator[Scene]:
     """`count` scenes of one, two and three objects by turns.
 
-    Each object is 20 to 45% of the picture's side (its longer one) and may be mirrored. It lies wholly inside the picture, at
-    least three patches of 14 pixels from every other; the middle of a single one is at least a tenth of the side from the
-    picture's.
+    Each object is 20 to 45% of the picture's side (its longer one) and may be mirrored. It lies wholly inside the picture,
+    at least three patches of 14 pixels from every other; the middle of a single one is at least a tenth of the side from
+    the picture's.
     """
     generator = np.random.default_rng(seed)
     for index in range(count):

@@ -3,8 +3,8 @@
     python scripts/lock.py            writes the file
     python scripts/lock.py --size     says what the image takes that is made of them
 
-torch is pinned without its CUDA packages: an image for a CPU takes its wheel from another index (Dockerfile), under the same
-version.
+torch is pinned without its CUDA packages: an image for a CPU takes its wheel from another index (Dockerfile), under the
+same version.
 """
 
 from __future__ import annotations

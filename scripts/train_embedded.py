@@ -180,8 +180,7 @@ def parameter_groups(model: nn.Module, frozen: int, rate: float, decay: float) -
 
 
 def train_blocks(model: nn.Module, data: Photographs, states: list[np.ndarray], asked: argparse.Namespace) -> None:
-    """Trains the last blocks, the norm and the classifier on cached states, and leaves their moving average in the
-    model.
+    """Trains the last blocks, the norm and the classifier on cached states, and leaves their moving average in the model.
 
     AdamW, warm-up and cosine, label smoothing 0.1. Goes on from WORK/checkpoint.pt where there is one, and stops after
     --minutes with it written.

@@ -1,5 +1,5 @@
-"""`vitviz.plot`: every figure from a trace alone, with the provenance of the image that was traced and Python that makes it
-again."""
+"""`vitviz.plot`: every figure from a trace alone, with the provenance of the image that was traced and Python that makes
+it again."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Stages, windows, pooled keys and class attention: the model's own weights, in their places on the image, to the last
-digit.
+"""Stages, windows, pooled keys and class attention: the model's own weights, in their places on the image, to the
+last digit.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Small models of every other kind of attention in timm: stages, windows, pooled keys, class attention, explicit
-softmax.
-"""
+"""Small models of every other kind of attention in timm: stages, windows, pooled keys, class attention, explicit softmax."""
 
 from __future__ import annotations
 

@@ -36,8 +36,7 @@ class App:
         self.at.run()
 
     def go(self, page: str) -> None:
-        # `switch_page` knows pages that are files; these are functions, known to Streamlit by the hash of their
-        # address.
+        # `switch_page` knows pages that are files; these are functions, known to Streamlit by the hash of their address.
         self.at._page_hash = calc_hash(page)
 
     @property

@@ -67,8 +67,8 @@ def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
 
     Args:
         trace: One image's trace.
-        query: By default the query that the model's output is computed from. For the pooling query, layers are the pooling
-            layers.
+        query: By default the query that the model's output is computed from. For the pooling query, layers are the
+            pooling layers.
 
     Returns:
         (layers, heads, rows, cols) float32.

@@ -28,8 +28,8 @@ class HeadImportance:
     """The effect of switching off each head.
 
     Attributes:
-        score_drop: (layers, heads) float32, decrease of the target's score when the head's output is zero; negative for an
-            increase.
+        score_drop: (layers, heads) float32, decrease of the target's score when the head's output is zero; negative for
+            an increase.
         likelihood_drop: (layers, heads) float32, the same for the target's likelihood (of a class, its probability).
     """
 

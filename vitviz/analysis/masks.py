@@ -38,8 +38,8 @@ def upsampled(values: np.ndarray, size: tuple[int, int], method: str = "bicubic"
     Args:
         values: (rows, cols, channels); NaN counts as 0.
         size: (height, width) in pixels.
-        method: "nearest" (each patch one rectangle), "bilinear", or "bicubic" (Keys 1981, a = -0.75, as PyTorch), which may
-            overshoot.
+        method: "nearest" (each patch one rectangle), "bilinear", or "bicubic" (Keys 1981, a = -0.75, as PyTorch), which
+            may overshoot.
 
     Raises:
         ValueError: For another method.

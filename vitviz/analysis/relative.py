@@ -31,8 +31,8 @@ class RelativeBias:
 
     Attributes:
         layer: Dotted name of the attention module.
-        values: (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over one
-            window.
+        values: (heads, queries, keys) float32, added to the scores before the softmax; over the whole sequence or over
+            one window.
         window: (rows, cols) of patches that attend to each other, if they are a rectangle without prefix tokens and padding;
             else None.
     """

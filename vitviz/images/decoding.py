@@ -185,8 +185,8 @@ class Decoders:
 
         Args:
             content: A file's bytes.
-            check: Called several times a second while the file waits and is decoded; an exception that it raises ends the
-                decoding.
+            check: Called several times a second while the file waits and is decoded; an exception that it raises ends
+                the decoding.
             sender: Identifies the sender for `share`; "" if unknown.
 
         Returns:
@@ -367,8 +367,8 @@ def _limits(nbytes: int) -> tuple[Callable[[float], None], Callable[[], bool]]:
     """Sets limits on this process that cannot be raised again.
 
     Returns:
-        (function that sets the limit of processor time for the next file, function that returns whether memory is near its
-        limit).
+        (function that sets the limit of processor time for the next file, function that returns whether memory is near
+        its limit).
     """
     try:
         import resource

@@ -159,8 +159,8 @@ def timm_preprocessing(cfg: PretrainedCfg) -> Preprocessing:
 def for_channels(preprocessing: Preprocessing, channels: int) -> Preprocessing:
     """Mean and std with one number for each channel.
 
-    A single number is repeated for every channel; for grey pictures three numbers become their mean, as in timm
-    (`timm.data.resolve_data_config`).
+    A single number is repeated for every channel; for grey pictures three numbers become their mean, as in
+    timm (`timm.data.resolve_data_config`).
     """
 
     def fitted(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -35,8 +35,8 @@ class OpenLayer:
         residual: (tokens, width): input of this layer.
         given: (tokens, width): input of the attention module.
         heads_out: (tokens, heads * value_dim): the heads' concatenated outputs before a norm or W_o.
-        rotary: Table of sines and cosines (patches, 2 * head_dim), with a leading axis of heads if they differ; None without
-            rotation.
+        rotary: Table of sines and cosines (patches, 2 * head_dim), with a leading axis of heads if they differ; None
+            without rotation.
         halves: Whether pairs of rotated components are half a head apart instead of neighbours.
         scale: (width,): LayerScale, the factors of the attention's output; None if the block has none.
         normed_after: Whether a norm is applied to the attention's output before it is added to the token.
@@ -76,8 +76,8 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, hidden_states: Hidden
 
     Raises:
         IndexError: For a layer that does not exist.
-        UnsupportedError: If the layer is not a block of a sequence with a norm followed by attention of every token to every
-            token.
+        UnsupportedError: If the layer is not a block of a sequence with a norm followed by attention of every token to
+            every token.
     """
     trace.sequence("One head by hand")
     if not 0 <= layer < trace.num_layers:

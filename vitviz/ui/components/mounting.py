@@ -1,8 +1,8 @@
 """Components in a page: how one is registered, fed with addresses, and how its reports are received.
 
 A choice in the browser arrives as a numbered report. Everything that is sent there says which number had been received by
-then, from any component of the page, so that the browser can distinguish an answer to its last choice from a late one to an
-earlier.
+then, from any component of the page, so that the browser can distinguish an answer to its last choice from a late one to
+an earlier.
 """
 
 from __future__ import annotations

@@ -100,8 +100,8 @@ class Results:
     """A bounded store, safe to use from every thread. Values are shared between callers, which must not write to them.
 
     Attributes:
-        weakly: Whether what does not fit can still be found for as long as another reference holds it, so that it is not made
-            twice.
+        weakly: Whether what does not fit can still be found for as long as another reference holds it, so that it is not
+            made twice.
         max_share: Bytes of them that may be private to one session; beyond, the session's own are removed. All of them where 0.
     """
 

@@ -123,8 +123,7 @@ def _show_progress(queue: ComputeQueue, key: Key, ticket: Ticket, what: str) -> 
     with place.container(
         key=f"waiting {key}"
     ):  # beside a figure it takes no place, so that nothing moves (shell/styles.py)
-        # At every call into Streamlit a newer run may stop this one; the ticket is then left and joined
-        # again.
+        # At every call into Streamlit a newer run may stop this one; the ticket is then left and joined again.
         what = escaped(what)  # a model's name is in it
         bar = st.progress(0.0, what)
         st.button(words.CANCEL, key=f"cancel {key}", on_click=_give_up, args=(queue, key, ticket))

@@ -40,8 +40,8 @@ def go(name: str) -> NoReturn:
 
 
 def go_next(name: str, here: str) -> None:
-    """Opens another page at the beginning of the next run: for callbacks of the page `here`, which run before the pages are
-    known.
+    """Opens another page at the beginning of the next run: for callbacks of the page `here`, which run before the pages
+    are known.
     """
     st.session_state[_NEXT] = (name, here)
 
@@ -68,8 +68,8 @@ def menu(place: DeltaGenerator) -> None:
 
 
 def link(name: str, label: str | None = None) -> None:
-    """A link to another page, with the selection; none to a page that is switched off. label: the page's title where not
-    given.
+    """A link to another page, with the selection; none to a page that is switched off. label: the page's title where
+    not given.
     """
     page = pages().get(name)
     if page is None:

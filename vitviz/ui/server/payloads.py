@@ -191,8 +191,8 @@ class PayloadStore:
         """The name under which `build()`'s bytes can be fetched by this session.
 
         Args:
-            key: Names the content within the session; while it was offered less than half a lifetime ago, `build` is not
-                called.
+            key: Names the content within the session; while it was offered less than half a lifetime ago, `build` is
+                not called.
             visitor: The cookie of the browser behind the session, where there is one: others get nothing, even with the name.
             common: Whether key names the same content in every session: then it is built once for all, and each gets a name of
                 its own.

@@ -1,10 +1,10 @@
 """One browser tab: an unguessable name, and the deletion of everything private to it.
 
-A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL` seconds
-and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at once and
-calls their `on_release` (`WebsocketSessionManager.disconnect_session`), which is why these cannot separate a lost connection
-from a closed tab. So each session's name is kept in its state, and the server checks periodically which sessions are
-connected.
+A connection that is lost is not the end of a session. Streamlit keeps the session for `server.disconnectedSessionTTL`
+seconds and gives it back to a browser that returns in time, with its state and uploads; but it clears session caches at
+once and calls their `on_release` (`WebsocketSessionManager.disconnect_session`), which is why these cannot separate a lost
+connection from a closed tab. So each session's name is kept in its state, and the server checks periodically which sessions
+are connected.
 """
 
 from __future__ import annotations

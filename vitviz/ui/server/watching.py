@@ -127,8 +127,8 @@ def set_up_logs(form: str) -> None:
     """Writes the app's log lines as text or as JSON, unless the operator has set up logging. Lines of the loggers in
     `OTHERS` contain nothing about visitors.
 
-    As JSON also those of Streamlit and of the web server, whose loggers have handlers of their own: call it again once they
-    exist.
+    As JSON also those of Streamlit and of the web server, whose loggers have handlers of their own: call it again once
+    they exist.
     """
     formatter = JsonLines() if form == "json" else logging.Formatter(LOG_FORMAT)
     own = logging.getLogger("vitviz")

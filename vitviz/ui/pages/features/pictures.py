@@ -192,8 +192,8 @@ class Pictures:
         return SourcePatch(0, cell_name(int(down * rows), int(across * cols)), False)
 
     def keep(self, chosen: SourcePatch | None) -> None:
-        """Stores a choice of the browser: a patch of the selected photograph for all pages, of another one for this page
-        alone.
+        """Stores a choice of the browser: a patch of the selected photograph for all pages, of another one for this
+        page alone.
         """
         context = self.contexts[0]
         if chosen is None:

@@ -1,5 +1,5 @@
-"""What is different from a convolution? Two networks on one photograph: their receptive fields, their robustness, their
-predictions.
+"""What is different from a convolution? Two networks on one photograph: their receptive fields, their robustness,
+their predictions.
 """
 
 from __future__ import annotations

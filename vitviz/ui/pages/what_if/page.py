@@ -165,8 +165,8 @@ class MapChoice:
 
 
 def show_maps(explained: ExplainedTarget, given: Interventions) -> None:
-    """The change of the features that the output is read from, one map before and after, the input, and each patch's
-    similarity.
+    """The change of the features that the output is read from, one map before and after, the input, and each
+    patch's similarity.
     """
     context, found = explained.context, changed_answer(explained, given)
     if (cosine := found.token_read) is not None:
