@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class MethodOption(NamedTuple):
-    """An option of one method in place of its usual value. written: how the command line has it."""
+    """An option of one method in place of its usual value.
+
+    Attributes:
+        written: How the command line has it.
+    """
 
     written: str
     method: str

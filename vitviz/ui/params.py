@@ -23,7 +23,13 @@ NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words. former: words that links had before -> the option that each is now."""
+    """A parameter with a fixed list of options.
+
+    Attributes:
+        default: The option of an address without this parameter.
+        options: All options.
+        former: Words of earlier versions of links -> the option that each is now.
+    """
 
     default: str
     options: tuple[str, ...]

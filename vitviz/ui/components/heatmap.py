@@ -117,7 +117,11 @@ class MapScales:
     def of(
         cls, maps: np.ndarray, label: str, *, shared: bool = False, robust: bool = False, signed: bool = False
     ) -> MapScales:
-        """Scales of maps (n, rows, cols): one for all, or each its own. label: what the numbers are."""
+        """Scales of maps (n, rows, cols): one for all, or each its own.
+
+        Args:
+            label: What the numbers are.
+        """
         if shared:
             one = Scale.of(maps, robust=robust, signed=signed)
             return cls([one] * len(maps), words.SHARED_CAPTION.format(label=label, scale=one.label), one)
@@ -340,7 +344,11 @@ def show_board(
 
 
 def scale_message(scale: Scale, caption: str, numbered: Scale | None) -> dict[str, Any]:
-    """A scale as the browser gets it. numbered: whose ends stand beside the colours; None where each map has its own."""
+    """A scale as the browser gets it.
+
+    Args:
+        numbered: Whose ends stand beside the colours; None where each map has its own.
+    """
     ticks = numbered.ticks() if numbered is not None else []
     return {
         "low": scale.low,

@@ -132,13 +132,14 @@ def layer_arrays(
     Arrays and meta of one payload (see `payloads.pack`); `frontend/core/weights.js` is the reader.
 
     From queries and keys: "q" (heads, queries, head_dim), "k" (heads, keys, head_dim), "lse" (heads, queries) float32, and
-    the bias as "bias_table" (entries, heads) float32 with "bias_index" (queries, keys) uint16 or int32, or as "bias"
-    (heads or 1, queries or 1, keys) float32.
-    From explicit weights: "explicit" (heads, queries, keys) uint16 codes, "explicit_range" (heads, 2) float32: the value is
-    range[h, 0] + code * range[h, 1].
-    half: "q" and "k" are sent as float16, half as many bytes; a weight is then within a percent or so of its value.
-    value_norm (heads, keys), where given, goes along as "value_norm": ||v_k W_o|| of each head, so that weight times norm
-    is the value-weighted attention of Kobayashi et al. (2020, arXiv 2004.10102).
+    the bias as "bias_table" (entries, heads) float32 with "bias_index" (queries, keys) uint16 or int32, or as "bias" (heads
+    or 1, queries or 1, keys) float32. From explicit weights: "explicit" (heads, queries, keys) uint16 codes,
+    "explicit_range" (heads, 2) float32: the value is range[h, 0] + code * range[h, 1].
+
+    Args:
+        half: "q" and "k" are sent as float16, half as many bytes; a weight is then within a percent or so of its value.
+            value_norm (heads, keys), where given, goes along as "value_norm": ||v_k W_o|| of each head, so that weight
+            times norm is the value-weighted attention of Kobayashi et al. (2020, arXiv 2004.10102).
 
     Raises:
         UnsupportedError: Where the payload would be too large for a browser.

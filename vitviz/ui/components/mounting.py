@@ -85,7 +85,11 @@ def mount(
 
 
 def reserve(key: str, slot: str) -> None:
-    """Reserves space for the element or container with this key until the browser can draw it. slot: CSS declarations of it."""
+    """Reserves space for the element or container with this key until the browser can draw it.
+
+    Args:
+        slot: CSS declarations of it.
+    """
     st.html(_SLOT.format(name=_NO_NAME.sub("-", key.strip()), slot=slot))
 
 

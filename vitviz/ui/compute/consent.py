@@ -1,4 +1,4 @@
-"""Before a run that takes long: what it would cost, and whether to go on."""
+"""The question before a long run: its estimated cost in time and memory, and the visitor's consent to it."""
 
 from __future__ import annotations
 
@@ -47,15 +47,25 @@ class Operations(float):
 
 
 class ConsentRequired(Exception):
-    """Work needs the visitor's consent; `ask` shows the question."""
+    """Work needs the visitor's consent; `ask` shows the question.
+
+    Args:
+        key: The work that the visitor agrees to.
+        question: The cost and the question, as Markdown.
+        alternative: Label of a button that changes the selection instead; "" for none.
+        **change: The change of the selection that this button makes.
+    """
 
     def __init__(self, key: Key, question: str, alternative: str = "", **change: Any) -> None:
-        """key: what is agreed to; alternative: a button that makes this change of the selection instead."""
         super().__init__("a question about the cost of a run is open")
         self.key, self.question, self.alternative, self.change = key, question, alternative, change
 
     def ask(self, where: str) -> None:
-        """What the run would cost, and the ways on. where: a name for the buttons, different on each page."""
+        """Shows the question, with buttons to agree and for the alternative.
+
+        Args:
+            where: Distinguishes the buttons' keys; different on each page.
+        """
         st.warning(self.question)
         with st.container(horizontal=True):
             st.button(words.GO_ON, key=f"go on {where}", type="primary", on_click=_agree, args=(self.key,))
@@ -156,7 +166,16 @@ def require(model: Model) -> None:
 
 
 def require_passes(model: Model | Cnn, passes: float, what: str) -> None:
-    """The same before a page's own work of about so many forward passes. what: names the work to people, as Markdown."""
+    """Returns if a page's own work is short or this session has agreed to its cost.
+
+    Args:
+        model: The network that runs.
+        passes: Estimated number of forward passes.
+        what: Name of the work in the question, as Markdown.
+
+    Raises:
+        ConsentRequired: If the work is long and the visitor has not agreed yet.
+    """
     if operations(model, passes) < 5 * WORTH_COUNTING_OPERATIONS:
         return
     key = replace(_cost_key(model), what="cost of passes", params=(("what", what),))

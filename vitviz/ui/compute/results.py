@@ -185,7 +185,12 @@ class Results:
                 del self._weak[key]
 
     def clear_scope(self, scope: str, but: Hashable = None) -> None:
-        """Removes everything private to one session, which goes on with another picture. but: the key of what is kept."""
+        """Removes the results private to one session, whose picture has changed.
+
+        Args:
+            scope: The session.
+            but: Key of a result that is kept.
+        """
         with self._lock:
             for key in [key for key in self._held if key.scope == scope and key != but]:
                 self._drop(key)

@@ -83,7 +83,11 @@ STEP_SECONDS = 0.15
 
 
 class Stopped(Cancelled):
-    """The user stopped a computation. key: which, so that it alone can be asked for again."""
+    """The user stopped a computation.
+
+    Args:
+        key: The computation, so that it alone can be requested again.
+    """
 
     def __init__(self, key: Key) -> None:
         super().__init__(words.CALLED_OFF)

@@ -118,12 +118,21 @@ class Facts:
 
 
 def sentence(text: str, *, known: tuple[str, ...] = (), **blanks: object) -> None:
-    """Body text. known: terms that were marked before; blanks: fill {names}, text from outside escaped as for any Markdown."""
+    """Body text.
+
+    Args:
+        known: Terms that were marked before.
+        **blanks: Fill {names}, text from outside escaped as for any Markdown.
+    """
     st.markdown(_filled(text, blanks, known), unsafe_allow_html=True)
 
 
 def caption(text: str, **blanks: object) -> None:
-    """Small text beneath or above a figure. blanks: as `sentence`."""
+    """Small text beneath or above a figure.
+
+    Args:
+        **blanks: As `sentence`.
+    """
     st.caption(_filled(text, blanks), unsafe_allow_html=True)
 
 

@@ -195,8 +195,13 @@ def _with(given: Interventions, kind: type, item: Intervention | None) -> Interv
 
 @dataclass(frozen=True, eq=False)
 class ChangedAnswer:
-    """effect: the answers before and after; read: what `token_read` is of; means: digest of the heads' mean outputs that were
-    put in place of heads, "" where none were.
+    """A model's answer before and after the changes that are made to its pass.
+
+    Attributes:
+        effect: The answers before and after.
+        read: The query that the output is computed from.
+        layout: Which token is which patch.
+        means: Digest of the mean outputs that replace heads; "" if none do.
     """
 
     effect: Effect

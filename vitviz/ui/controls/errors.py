@@ -26,7 +26,11 @@ _LOG = logging.getLogger(__name__)
 
 @contextmanager
 def guarded(where: str) -> Iterator[None]:
-    """Shows an exception raised inside as a sentence on the page. where: a name for the buttons, different on each page."""
+    """Shows an exception raised inside as a sentence on the page.
+
+    Args:
+        where: A name for the buttons, different on each page.
+    """
     try:
         yield
     except Cancelled as stopped:

@@ -122,7 +122,8 @@ def exports(
 ) -> None:
     """Download and code, for a figure or for a component that shows the same numbers; drawn when it is asked for.
 
-    label: says which figure, where they do not stand below it.
+    Args:
+        label: Says which figure, where they do not stand below it.
     """
     recipe = _Recipe(context, name, make, params)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):

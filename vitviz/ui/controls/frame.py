@@ -51,8 +51,11 @@ class Frame:
         return self._figure
 
     def say(self, text: str, **blanks: object) -> None:
-        """What the figure's numbers say, as the one line under it; the page's lead then stands first among what to notice.
-        An empty text where the figure has a line of its own.
+        """Puts a computed sentence in the line under the figure; the page's lead becomes the first item of "notice".
+
+        Args:
+            text: The sentence, with blanks; "" for a figure that has a line of its own.
+            **blanks: Values of the blanks.
         """
         self.line = text, blanks
 

@@ -40,8 +40,13 @@ def go(name: str) -> NoReturn:
 
 
 def go_next(name: str, here: str) -> None:
-    """Opens another page at the beginning of the next run: for callbacks of the page `here`, which run before the pages
-    are known.
+    """Opens another page at the beginning of the next run.
+
+    For callbacks, which run before the pages are known.
+
+    Args:
+        name: The page to open.
+        here: The page whose callback this is.
     """
     st.session_state[_NEXT] = (name, here)
 
@@ -68,8 +73,11 @@ def menu(place: DeltaGenerator) -> None:
 
 
 def link(name: str, label: str | None = None) -> None:
-    """A link to another page, with the selection; none to a page that is switched off. label: the page's title where
-    not given.
+    """Shows a link to another page, with the selection; none to a page that is switched off.
+
+    Args:
+        name: The page's name in addresses.
+        label: Text of the link; by default the page's title.
     """
     page = pages().get(name)
     if page is None:

@@ -23,7 +23,11 @@ MOST_CUT = 1400  # patches among which an object is looked for: more take second
 
 
 def choose_facet(context: PageContext, customary: str = CUSTOMARY) -> None:
-    """Layer and facet. customary: the facet that the papers use for what the page shows."""
+    """Layer and facet.
+
+    Args:
+        customary: The facet that the papers use for what the page shows.
+    """
     readings = {facet: words.FACETS[facet] for facet in FACETS}
     readings[customary] = words.CUSTOMARY.format(facet=readings[customary])
     st.selectbox(
@@ -64,7 +68,10 @@ def found_objects(
     count: int = 1,
     centred: bool = True,
 ) -> tuple[FoundObject, ...]:
-    """What a method of `METHODS` finds in the picture. count: of objects, for "maskcut" alone.
+    """What a method of `METHODS` finds in the picture.
+
+    Args:
+        count: Number of objects; used by "maskcut" alone.
 
     Raises:
         UnsupportedError: Where the model has no such features, or has too many patches.

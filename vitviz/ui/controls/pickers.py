@@ -74,7 +74,11 @@ def head_words(head: int | None) -> str:
 
 
 def choose_patch(grid: Cell, cell: Cell, part: str = "") -> None:
-    """The query's patch by its row and column. part: distinguishes several of these on one page."""
+    """The query's patch by its row and column.
+
+    Args:
+        part: Distinguishes several of these on one page.
+    """
     (rows, cols), (row, col) = grid, cell
     by_row, by_col = (lambda r: cell_name(r, col)), (lambda c: cell_name(row, c))
     st.number_input(words.ROW, 0, rows - 1, step=1, **state.bound("query", row, by_row, f"row {part}".strip()))

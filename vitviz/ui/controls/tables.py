@@ -90,7 +90,12 @@ def figures(value: float, decimals: int) -> str:
 
 
 def numbers(columns: Sequence[Column], *, strong: Collection[int] = (), total: int | None = None) -> str:
-    """HTML of a table; its first column names the rows. strong: rows to mark; total: the row with the sum of the others."""
+    """HTML of a table; its first column names the rows.
+
+    Args:
+        strong: Rows to mark.
+        total: The row with the sum of the others.
+    """
     head = "".join(
         f'<th scope="col">{escape(column.name)}</th>' + "<td></td>" * (column.bars > 0) for column in columns
     )
@@ -165,7 +170,11 @@ def _cell(column: Column, row: int, decimals: int) -> str:
 
 
 def browse_classes(context: PageContext, place: str) -> None:
-    """A search field, the groups, and the list. place: distinguishes the widgets of two lists."""
+    """A search field, the groups, and the list.
+
+    Args:
+        place: Distinguishes the widgets of two lists.
+    """
     kind, groups, count = context.model.output_kind, context.model.groups, len(context.traced.trace.logits)
     wanted = st.text_input(outputs.FIND[kind], key=f"class filter {place}").strip().lower()
     chosen = outputs.EVERY_GROUP

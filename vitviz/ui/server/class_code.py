@@ -35,7 +35,11 @@ _SALT = b"vitviz class code"
 
 
 class Tries:
-    """Counts what went wrong within a time, by address and in all. clock: seconds, never going back."""
+    """Counts what went wrong within a time, by address and in all.
+
+    Args:
+        clock: Seconds, never going back.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -138,10 +138,14 @@ class KnownPages:
 
     Streamlit answers an address that it does not know with its page and the status 200, whatever was asked for: a crawler's
     /robots.txt, a probe's /readyz.
+
+    Args:
+        app: The application that answers all other requests.
+        pages: Addresses of the app's pages, without "/".
+        base_path: The server's `baseUrlPath`.
     """
 
     def __init__(self, app: ASGIApp, pages: Iterable[str], base_path: str = "") -> None:
-        """pages: the addresses of the app's pages, "/" apart; base_path: the server's `baseUrlPath`."""
         self.app = app
         base = url_prefix(base_path)
         self._pages = {base, f"{base}/", *(f"{base}/{page}" for page in pages)}

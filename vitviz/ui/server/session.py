@@ -45,7 +45,12 @@ _ENDINGS: list[Callable[[str], None]] = []
 
 @dataclass(frozen=True)
 class Session:
-    """name: the scope of what is private to this tab; visitor: the browser's cookie, "" where it takes none."""
+    """One browser tab.
+
+    Attributes:
+        name: The scope of results and payloads that are private to this tab.
+        visitor: The browser's cookie; "" if it accepts none.
+    """
 
     name: str
     visitor: str
@@ -65,7 +70,13 @@ class Session:
 
 @dataclass
 class _Connection:
-    """streamlit_id: Streamlit's name of the session; visitor: its cookie; lost_since: when it first had no connection."""
+    """The connection of one session.
+
+    Attributes:
+        streamlit_id: Streamlit's name of the session.
+        visitor: The browser's cookie; "" if it accepts none.
+        lost_since: Seconds of the clock at which it was first seen without a connection; None while it has one.
+    """
 
     streamlit_id: str
     visitor: str
@@ -110,11 +121,11 @@ class Sessions:
         return {name: tab.streamlit_id for name, tab in every if name in tabs}
 
     def leave_garbage(self) -> None:
-        """Call when references were dropped, for the next `collect`."""
+        """Records that objects were released, so that the next `collect` runs the garbage collector."""
         self._ran = True
 
     def collect(self) -> None:
-        """Collects the reference cycles of runs and sessions, if there were any since the last time."""
+        """Runs the garbage collector if `leave_garbage` was called since the last time: runs and sessions leave cycles."""
         ran, self._ran = self._ran, False
         if ran:
             gc.collect()

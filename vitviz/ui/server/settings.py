@@ -139,7 +139,11 @@ class ServerSettings:
         return bool(self.models) or not self.public
 
     def may_load(self, model: str, curated: Callable[[], frozenset[str]]) -> bool:
-        """Whether a model of that name may be loaded. curated: gives the names that come with vitviz."""
+        """Whether a model of that name may be loaded.
+
+        Args:
+            curated: Gives the names that come with vitviz.
+        """
         if model == "embedded":
             return True
         if self.models:

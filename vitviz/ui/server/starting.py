@@ -33,10 +33,12 @@ class Start:
 
     Until they are done nothing may be imported that they import: two threads that import the same modules in different orders
     may see partially initialised ones.
+
+    Args:
+        end: Ends the server if a step fails; by default the signal that supervisors send.
     """
 
     def __init__(self, end: Callable[[], None] | None = None) -> None:
-        """end: ends the server where a step fails; by the signal that supervisors send."""
         self._end = end or (lambda: os.kill(os.getpid(), signal.SIGTERM))
         self._done = threading.Event()
         self._steps: Sequence[StartStep] = ()

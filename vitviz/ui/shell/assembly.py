@@ -68,7 +68,11 @@ def _decoders_able() -> bool:
 
 
 def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]:
-    """The middleware that every request passes, the first outermost. pages: the addresses of the app's pages."""
+    """The middleware that every request passes, the first outermost.
+
+    Args:
+        pages: The addresses of the app's pages.
+    """
     base = base_path()
     scripts = (navigation.PUT_AWAY, presenter.SCRIPT, styles.WIDTH_SCRIPT, scale_down())
     code = [

@@ -61,22 +61,39 @@ class Text(str):
 
 
 def instruction(text: T, when: str = "") -> T:
-    """Tags a text, or every text of a mapping or tuple, as what to do or what to operate. when: facts, with commas between."""
+    """Tags a text, or every text of a mapping or tuple, as what to do or what to operate.
+
+    Args:
+        when: Facts (`ui.controls.captions.FACTS`) that the text is true for, separated by commas; "" for every model.
+    """
     return _tagged(text, INSTRUCTION, (), when)
 
 
 def definition(text: T, when: str = "") -> T:
-    """Tags what a word or number means here, or what follows from how it is made. when: as `instruction`."""
+    """Tags what a word or number means here, or what follows from how it is made.
+
+    Args:
+        when: As `instruction`.
+    """
     return _tagged(text, DEFINITION, (), when)
 
 
 def computed(text: T, *by: str, when: str = "") -> T:
-    """Tags sentences filled with numbers of what is on the screen. by: dotted names of the functions that compute them."""
+    """Tags sentences filled with numbers of what is on the screen.
+
+    Args:
+        *by: Dotted names of the functions that compute them.
+    """
     return _tagged(text, COMPUTED, by, when)
 
 
 def reference(text: T, *to: str, when: str = "") -> T:
-    """Tags a finding of others. to: keys of `vitviz.references.PUBLICATIONS`. when: as `instruction`."""
+    """Tags a finding of others.
+
+    Args:
+        *to: Keys of `vitviz.references.PUBLICATIONS`.
+        when: As `instruction`.
+    """
     return _tagged(text, REFERENCE, to, when)
 
 

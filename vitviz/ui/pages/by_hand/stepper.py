@@ -30,7 +30,11 @@ def _component() -> Component:
 
 
 def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
-    """The figure. start: the steps before the first layer, None where they are not written out."""
+    """The figure.
+
+    Args:
+        start: The steps before the first layer, None where they are not written out.
+    """
     context, hand = sheet.context, sheet.hand
     layout, kind = hand.layout, str(state.value_of("matrix"))
     whose = {"layer": hand.layer, "head": hand.head, "query": hand.query}

@@ -25,8 +25,12 @@ SHOWN = 6  # components and products in a table; the others are shown on request
 
 @dataclass(frozen=True)
 class Worksheet:
-    """One head of one photograph. component: the one written out; shown: tokens whose keys are in the tables; drawn: whether
-    the figures beside the tables are drawn, which takes long.
+    """One head of one photograph.
+
+    Attributes:
+        component: The one written out.
+        shown: Tokens whose keys are in the tables.
+        drawn: Whether the figures beside the tables are drawn, which takes long.
     """
 
     context: PageContext

@@ -113,7 +113,17 @@ class Pictures:
         return {"facet": self.facet, "layer": self.layer, "others": tuple(each.key for each in self.contexts[1:])}
 
     def ask(self, what: str, work: Callable[[Any], T], operations: float = 0.0, /, **more: Hashable) -> T:
-        """operations: that it takes, about."""
+        """The result of `work`, as `PageContext.ask` gives it, for these pictures, facet and layer.
+
+        Args:
+            what: Name of the result.
+            work: Computes it.
+            operations: Estimated number of operations.
+            **more: Further parameters that the result depends on.
+
+        Returns:
+            What `work` returns.
+        """
         counted = consent.Operations(operations)
         return self.together.ask(what, work, common.COMPUTING, counted, **self.params, **more)
 
@@ -165,7 +175,11 @@ class Pictures:
         )
 
     def groups_coco(self, drawn: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Every group of every photograph as one annotation, in the photograph's own pixels. drawn: `drawn_groups` of each."""
+        """Every group of every photograph as one annotation, in the photograph's own pixels.
+
+        Args:
+            drawn: `drawn_groups` of each.
+        """
         sizes, found = {}, []
         for context, labels in zip(self.contexts, drawn, strict=True):
             photograph, name = context.image.image, context.traced.image_name.rpartition("/")[2]

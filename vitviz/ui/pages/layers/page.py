@@ -114,7 +114,11 @@ def whole_grid(context: PageContext) -> bool:
 
 
 def _overview(context: PageContext, drawn: bool) -> None:
-    """Every layer at a glance as one picture. drawn: whether it can be seen; its exports draw it themselves."""
+    """Every layer at a glance as one picture.
+
+    Args:
+        drawn: Whether it can be seen; its exports draw it themselves.
+    """
     query_name, robust = query_of_layers(context), context.robust
 
     def make() -> Figure:
@@ -171,7 +175,11 @@ def query_of_layers(context: PageContext) -> str:
 
 
 def choose(context: PageContext, heads: bool) -> Shown:
-    """The controls of the page, and what was chosen. heads: whether one of them is a head."""
+    """The controls of the page, and what was chosen.
+
+    Args:
+        heads: Whether one of them is a head.
+    """
     trace = context.traced.trace
     index = context.selection.layer_of(len(trace.all_layers))
     layer = trace.all_layers[index]
@@ -227,7 +235,11 @@ def _asks_and_looks(its: Frame, context: PageContext, shown: Shown) -> None:
 
 
 def _show_query(context: PageContext, shown: Shown, above: str = "") -> None:
-    """The photograph with the layer's grid or its windows, on which a patch is chosen. above: as `PictureSize`."""
+    """The photograph with the layer's grid or its windows, on which a patch is chosen.
+
+    Args:
+        above: As `PictureSize`.
+    """
     grid = shown.layer.query_layout.grid
     labels = labels_of(shown.layer)
     window_borders = borders(labels) if labels is not None and shown.kind != SPREAD else []

@@ -116,7 +116,12 @@ def _displacements(
     above: str = "",
     **params: Hashable,
 ) -> None:
-    """A map over displacements, the query in the middle. step: (down, right) patches in one of them; above: its name."""
+    """A map over displacements, the query in the middle.
+
+    Args:
+        step: (down, right) patches in one of them.
+        above: Its name.
+    """
     reach = heatmap.grid[0] // 2, heatmap.grid[1] // 2
     down, across = (
         [signed_number(at * by) for at in range(-most, most + 1)] for most, by in zip(reach, step, strict=True)
@@ -210,7 +215,11 @@ def _board(context: PageContext, number: int, bias: OffsetBias, head: int, share
 
 
 def choose_place(context: PageContext, row: int, col: int, part: str) -> None:
-    """The place by its numbers, and the scale. part: distinguishes the sections of the page."""
+    """The place by its numbers, and the scale.
+
+    Args:
+        part: Distinguishes the sections of the page.
+    """
     choose_patch(context.layout.grid, (row, col), part)
     st.selectbox(
         words.COLOURS, list(words.COLOURS_OF), format_func=named(words.COLOURS_OF), **state.bound("bent", part=part)

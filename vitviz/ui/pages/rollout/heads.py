@@ -49,7 +49,11 @@ KINDS = ("attention", "last_hop", "leave_one_in")
 def show_one(
     context: PageContext, options: RolloutOptions, kinds: Sequence[str] = KINDS, sinks: Sequence[Cell] = ()
 ) -> None:
-    """The chosen head as maps side by side, one of each kind. sinks: of the rollout, marked where layers are multiplied."""
+    """The chosen head as maps side by side, one of each kind.
+
+    Args:
+        sinks: Of the rollout, marked where layers are multiplied.
+    """
     for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
         with column, guarded(kind):
             st.markdown(f"**{words.MAPS[kind]}**", help=words.MAPS_TEXT[kind])
@@ -64,7 +68,11 @@ def choose_one(context: PageContext) -> None:
 
 
 def show_all(context: PageContext, options: RolloutOptions, rollouts: bool = True) -> None:
-    """The board of all heads. rollouts: whether the model has any."""
+    """The board of all heads.
+
+    Args:
+        rollouts: Whether the model has any.
+    """
     _choices(rollouts)
     _board(context, maps_of(context, options, str(state.value_of("board")) if rollouts else "attention"))
 

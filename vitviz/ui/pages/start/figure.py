@@ -70,7 +70,11 @@ class Pass:
 def figure_data(
     context: PageContext, pinned: str, hiding: HidePatches, pages: dict[str, str], refused: str = ""
 ) -> dict[str, Any]:
-    """The data of `frontend/views/journey.js`, as JSON. refused: why a photograph was not taken, once."""
+    """The data of `frontend/views/journey.js`, as JSON.
+
+    Args:
+        refused: Why a photograph was not taken, once.
+    """
     changes = Interventions((hiding,) if hiding.patches else ())
     passed = _passed(context, changes)
     hidden = (

@@ -209,8 +209,10 @@ def show_heads(its: Frame, vit: ComparedNetwork, _: ComparedNetwork) -> None:
 
 
 def _of_first(first: np.ndarray, context: PageContext) -> dict[str, float]:
-    """The range of the first layer's attention distances, and the distance of uniform attention. first: (heads,), NaN where
-    there is none.
+    """The range of the first layer's attention distances, and the distance of uniform attention.
+
+    Args:
+        first: (heads,), NaN where there is none.
     """
     even = float(context.layout.distances().mean())
     return {"low": float(np.nanmin(first)), "high": float(np.nanmax(first)), "even": even}

@@ -216,7 +216,11 @@ def show_head_importance(its: Frame, explained: ExplainedTarget, given: Interven
 
 
 def _most(explained: ExplainedTarget, fall: np.ndarray) -> None:
-    """The quantities that are correlated, how many heads matter, and the most important one. fall: (layers, heads)."""
+    """The quantities that are correlated, how many heads matter, and the most important one.
+
+    Args:
+        fall: (layers, heads).
+    """
     layer, head = (int(at) for at in np.unravel_index(int(fall.argmax()), fall.shape))
     if explained.shares:
         moved = int((np.abs(fall) > POINTS_MOVED).sum())
