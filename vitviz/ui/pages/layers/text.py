@@ -75,7 +75,7 @@ KINDS = definition(
     }
 )
 LAYER_NAME = instruction("Stage {stage}, layer {layer}: {kind}, {grid}, {heads}")
-COLLECTING_NAME = instruction("Layer {layer}: attention pooling over {grid}, {heads}")
+POOLING_NAME = instruction("Layer {layer}: attention pooling over {grid}, {heads}")
 ONE_HEAD, HEADS = instruction(("1 head", "{count} heads"))
 ON_GRID = instruction("{own} on {keys}")
 
@@ -139,7 +139,7 @@ def layer_words(trace: Trace, index: int) -> str:
     kind, own, keys = layers.layer_kind(layer), size(layer.query_layout.grid), size(layer.key_layout.grid)
     heads = ONE_HEAD if layer.num_heads == 1 else HEADS.format(count=layer.num_heads)
     if kind == layers.POOLING:
-        return COLLECTING_NAME.format(layer=index, grid=keys, heads=heads)
+        return POOLING_NAME.format(layer=index, grid=keys, heads=heads)
     grid = own if own == keys else ON_GRID.format(own=own, keys=keys)
     return LAYER_NAME.format(stage=layers.stage_of(trace, index), layer=index, kind=KINDS[kind], grid=grid, heads=heads)
 
