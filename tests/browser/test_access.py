@@ -182,16 +182,22 @@ PRESSED = """(node, { x, y }) => {
 def test_what_a_finger_points_at_stays_until_another_place_is_touched(replies: Any) -> None:
     shown = replies()
     picture, board = shown.picture("picture"), shown.picture("board")
+
+    def stays(view: Any, says: str) -> None:
+        shown.expect(view.locator(".readout")).to_contain_text(says)
+        shown.page.wait_for_timeout(200)  # longer than what goes after a touch
+        assert says in view.locator(".readout").inner_text()
+
     at = shown.over(picture.locator("canvas.main"), 4, 9, 14)
     picture.locator("canvas.main").evaluate(PRESSED, at)
-    shown.expect(picture.locator(".readout")).to_have_text("row 4, column 9 · 65.0")
+    stays(picture, "row 4, column 9 · 65.0")
     shown.over(board.locator("canvas.main"), 0, 0, 1)  # where it stays
     # 26 pixels for the layers, 18 for the heads, and maps of 21 with 3 between them.
     box = board.locator("canvas.main").bounding_box()
     wide = (box["width"] - 26) / 24
     head = {"x": box["x"] + 26 + 2.5 * wide, "y": box["y"] + 18 + 1.5 * wide}
     board.locator("canvas.main").evaluate(PRESSED, head)
-    shown.expect(board.locator(".readout")).to_contain_text("layer 1, head 2 · ")
+    stays(board, "layer 1, head 2 · ")
     shown.expect(picture.locator(".readout")).not_to_contain_text("row 4")
     shown.page.locator("[data-testid=stCode]").evaluate(PRESSED, {"x": 5, "y": 5})
     shown.expect(board.locator(".readout")).not_to_contain_text("head 2")

@@ -96,3 +96,18 @@ def test_the_numbers_are_pythons_and_move_from_step_to_step(run: Run, head):
     ):
         assert kept <= set(at[before]) & set(at[after]), (before, after)
     assert at["pixels"]["patch"]["from"] == [9, 9] and at["output"]["o"]["from"] in at["output"]
+
+
+def test_where_every_key_is_shown_the_lines_fill_the_place_alone(run: Run, head):
+    """A model of few patches has no other keys to be added up."""
+    _, start, sheet = head
+    payload = pack(*stepper.arrays_of(sheet, start))
+    body = BODY.replace("const scenes", "if (!given.others) meta.rest = null;\nconst scenes")
+    ends = []
+    for others in (True, False):
+        given = {"steps": ["softmax", "output"], "area": [350, 0, 600, 340], "words": words.FIGURE, "others": others}
+        scenes = run(SCENES, body, payload, **given)
+        assert all(any("rest" in item["id"] for item in items) == others for items in scenes.values())
+        boxes = [item["box"] for item in scenes["output"] if item["id"].startswith("share")]
+        ends.append(max(box[1] + box[3] for box in boxes))
+    assert ends[0] == pytest.approx(ends[1])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from tests.browser.microscope_cases import CASES
 from tests.frontend.conftest import Run
 from vitviz.analysis.features import PatchFeatures, correspondences, patch_similarity
+from vitviz.capture.attention import Attention
 from vitviz.tokens import TokenLayout
+from vitviz.ui.components.microscope import layer_arrays
 from vitviz.ui.server.payloads import pack
 
 WEIGHTS = 'import { LayerWeights, meanOfHeads } from "./core/weights.js";\nimport { decode } from "./data/source.js";\n'
@@ -36,6 +39,20 @@ def test_rows_and_columns_are_those_of_attention(run: Run, name: str) -> None:
         np.testing.assert_allclose(np.reshape(row, (case.heads, -1)), expected[:, query], atol=2e-5)
     for key, column in zip(keys, columns, strict=True):
         np.testing.assert_allclose(np.reshape(column, (case.heads, -1)), expected[:, :, key], atol=2e-5)
+
+
+def test_weights_that_models_mix_are_read_from_their_codes(run: Run) -> None:
+    """As many queries as keys would hide an exchange of both."""
+    queries, keys = TokenLayout((), (1, 3), (8, 8)), TokenLayout(("cls",), (2, 2), (8, 8))
+    weights = torch.rand(2, 3, 5, generator=torch.Generator().manual_seed(4)) - 0.2
+    attention = Attention("attn", queries, keys, explicit=weights, rows_sum_to_one=False)
+    body = """
+    const weights = new LayerWeights(decode(buffers[0]));
+    return [[0, 1, 2].map((q) => [...weights.row(q)]), [0, 1, 2, 3, 4].map((k) => [...weights.column(k)])];"""
+    rows, columns = run(WEIGHTS, body, pack(*layer_arrays(attention)))
+    step = float(weights.max() - weights.min()) / 65535
+    np.testing.assert_allclose(np.reshape(rows, (3, 2, 5)), weights.transpose(0, 1), atol=step)
+    np.testing.assert_allclose(np.reshape(columns, (5, 2, 3)), weights.permute(2, 0, 1), atol=step)
 
 
 def test_value_weighted_rows_and_columns_and_the_mean(run: Run) -> None:
