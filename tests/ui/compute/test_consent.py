@@ -10,9 +10,11 @@ import torch
 from tests.ui.integration.test_pages import jpeg, upload
 from vitviz.capture import cost
 from vitviz.errors import Cancelled
+from vitviz.models import load_model
 from vitviz.tracing import trace_input
 from vitviz.ui import context
 from vitviz.ui.compute import ComputeQueue, Key, Results, consent, loading, services
+from vitviz.ui.selection import Selection
 from vitviz.ui.text import common as words
 
 
@@ -101,6 +103,15 @@ def test_a_pages_own_long_work_is_asked_about_even_where_a_link_asks_for_it(app,
     shown.at.button(key=button).click().run()
     left = [warning.value for warning in shown.at.warning if "forward passes" in warning.value]
     assert len(left) == len(questions) - 1 and not shown.wrong
+
+
+def test_a_pages_own_work_is_asked_about_where_it_takes_more_than_a_minute(monkeypatch):
+    monkeypatch.setattr(consent.state, "selection", Selection)
+    model = load_model("test_vit", weights="random")
+    seconds = cost.estimate(model.module, model.input_size).seconds
+    consent.require_passes(model, 59 / seconds, "work")
+    with pytest.raises(consent.ConsentRequired):
+        consent.require_passes(model, 61 / seconds, "work")
 
 
 def test_quick_work_is_not_asked_about(app):

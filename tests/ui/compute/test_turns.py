@@ -171,11 +171,12 @@ def test_as_many_at_once_as_there_are_places(clock):
 
 
 def test_how_long_it_will_take_is_learnt_from_what_was_done(queue, clock):
+    clock.now = 7.0
     asked = Asked(queue)
     first = asked.ask("a", "first", 2 * HEAVY)
     assert asked.busy.seconds == pytest.approx(HEAVY / OPERATIONS_PER_SECOND)
     assert first.seconds == pytest.approx(3 * HEAVY / OPERATIONS_PER_SECOND)
-    clock.now = 40.0
+    clock.now = 47.0
     asked.gate.open.set()
     first.result(LONG)  # in no time on this clock, which says nothing
     assert asked.busy.seconds == 0.0  # done
