@@ -117,6 +117,8 @@ def test_features_have_no_classes(app, served):
         assert shown.wrong == []
         assert common.NO_CLASSES.format(count=7) in shown.text and not chips(shown)
         assert "class 3" not in shown.text
+    parts = app("prediction", model="file:tower").at.selectbox(key="choice of part")
+    assert parts.value == "methods" and len(parts.options) == 3, "no answer forms layer by layer"
     assert any(each.label.startswith("Cosine similarity of") for each in shown.at.metric)
     figure = journey_of(app("start", model="file:tower"))
     body = route.payloads().fetch(figure["features"].rsplit("/", 1)[1])

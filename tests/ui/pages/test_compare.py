@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from scipy.stats import spearmanr
 
 import vitviz
 from vitviz.analysis.queries import corresponding_cell
@@ -185,6 +186,22 @@ def test_weights_that_cannot_be_had_leave_the_first_side_standing(app):
     assert [alt[:2] for alt in components(shown)] == ["A:"]
     shown.at.button(key="back to the control").click().run()
     assert not shown.wrong and shown.parameters == {}
+
+
+def test_a_control_that_cannot_be_had_gives_way_to_the_embedded_model(app):
+    shown = app("compare", model="vit_small_patch16_224.dino", weights="random", size="64")
+    assert len(shown.wrong) == 1 and [alt[:2] for alt in components(shown)] == ["A:"]
+    next(button for button in shown.at.button if button.label == words.EMBEDDED_INSTEAD).click().run()
+    assert not shown.wrong and [alt[:2] for alt in components(shown)] == ["A:", "B:"]
+
+
+def test_the_line_under_both_maps_says_how_alike_they_are(app):
+    image = vitviz.load_sample("motorcycle")
+    traces = [vitviz.trace(vitviz.load_model("embedded", weights=weights), image) for weights in (None, "random")]
+    one, two = (vitviz.attention_map(trace.layers[-1], "cls").values.ravel() for trace in traces)
+    said = f"{spearmanr(one, two).statistic:.2f}".replace("-", "\N{MINUS SIGN}")
+    lines = [each.value for each in app("compare").at.markdown if f"**{said}**" in each.value]
+    assert len(lines) == 1 and "rank correlation" in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def test_biases_of_another_layer_and_head(app):
         *(f"+{at}" for at in range(1, 7)),
     ]
     assert board["alt"].startswith("One small map for each of 12 heads of layers.2.blocks.0.attn")
+    assert one["above"] == "head 2", "in the height of the board's numbers"
     assert board["chosen"] == [0, 2] and board["places"][0] == list(range(-6, 7))
     assert words.RELATIVE_HEAD.format(head=2) in shown.text
 
