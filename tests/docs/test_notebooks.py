@@ -53,12 +53,7 @@ def test_there_are_four_notebooks() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["compare_methods", "first_look", "heads_over_layers", "own_model"]
 
 
-RUN = [
-    pytest.param(path, marks=() if path.stem == "first_look" else pytest.mark.long, id=path.stem) for path in NOTEBOOKS
-]
-
-
-@pytest.mark.parametrize("path", RUN)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
