@@ -49,5 +49,5 @@ check tests/capture/test_calls.py tests/capture/test_observe.py tests/capture/te
 echo "With the extras:"
 install everything app captum masks metrics ray sign-in transformers
 check tests/analysis/methods tests/figures tests/models/hugging_face tests/ui/server tests/ui/compute/test_heavy.py \
-  tests/ui/shell/test_startup.py tests/ui/integration/test_pages.py
+  tests/ui/shell/test_startup.py tests/ui/integration/test_operator.py tests/ui/integration/test_pages.py
 echo "The oldest versions pass."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 from huggingface_hub import constants
@@ -186,6 +187,12 @@ def test_a_sign_in_that_nobody_could_pass_keeps_the_server_from_starting(monkeyp
         assembly.need_sign_in(ServerSettings(sign_in=True))
     monkeypatch.setattr(assembly.st, "secrets", {"auth": {"client_id": "x"}})
     assembly.need_sign_in(ServerSettings(sign_in=True))
+    for name in [name for name in sys.modules if name.startswith("authlib.integrations")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("httpx", "httpx2"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where nothing installs what an old authlib imports
+    with pytest.raises(SettingsError, match=r"vitviz\[sign-in\].*httpx"):
+        assembly.need_sign_in(ServerSettings(sign_in=True))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -138,8 +138,10 @@ def need_sign_in(chosen: ServerSettings) -> None:
     """Raises SettingsError where signing in is required and not configured."""
     if not chosen.sign_in:
         return
-    if importlib.util.find_spec("authlib") is None:
-        raise SettingsError('VITVIZ_SIGN_IN needs authlib: pip install "vitviz[sign-in]"')
+    try:
+        import_module("authlib.integrations.starlette_client")  # Streamlit does so when somebody signs in
+    except ImportError as missing:
+        raise SettingsError(f'VITVIZ_SIGN_IN needs authlib: pip install "vitviz[sign-in]" ({missing})') from missing
     try:
         there = "auth" in st.secrets
     except StreamlitSecretNotFoundError:
