@@ -41,11 +41,12 @@ echo "The library alone:"
 install library
 # timm resizes BEiT in later versions only; before, it is refused, as a model of fixed size is. Pillow reads the YCbCr that it writes
 # since version 13.
-check tests/capture/test_calls.py tests/capture/test_observe.py tests/capture/test_record.py tests/capture/test_modules.py \
-  tests/models/test_load.py tests/models/test_hub.py tests/analysis/test_rollout.py tests/draw tests/images \
+check tests/capture/test_calls.py tests/capture/test_ablation.py tests/capture/test_gradients.py tests/capture/test_observe.py \
+  tests/capture/test_record.py tests/capture/test_attention.py tests/capture/test_modules.py tests/models/test_load.py \
+  tests/models/test_embedded.py tests/models/test_hub.py tests/analysis/test_rollout.py tests/draw tests/images \
   --deselect tests/capture/test_modules.py::test_a_copy_of_a_changed_model_is_unchanged \
   --deselect tests/models/test_load.py::test_a_model_of_fixed_size_is_copied_and_told_its_new_size \
-  --deselect tests/images/test_formats.py::TestModes::test_ycbcr
+  --deselect tests/images/test_colour.py::TestModes::test_ycbcr
 echo "With the extras:"
 install everything app captum masks metrics ray sign-in transformers
 check tests/analysis/methods tests/figures tests/models/hugging_face tests/ui/server tests/ui/compute/test_heavy.py \

@@ -10,7 +10,6 @@ from tests.capture.families import FAMILIES, build
 from vitviz.analysis.prediction import logit_lens, patch_lens, target_by_layer
 from vitviz.analysis.question import BareModel, Question
 from vitviz.analysis.targets import ClassLogit, SelfDot
-from vitviz.capture.blocks import Blocks
 from vitviz.errors import UnsupportedError
 
 
@@ -53,37 +52,3 @@ def test_a_patch_is_read_through_the_models_own_norm_and_pooling(family):
 def test_without_a_classifier_there_is_nothing_to_read():
     with pytest.raises(UnsupportedError, match="no classifier"):
         logit_lens(Question(subject(classes=0), picture(), SelfDot()))
-
-
-class Twisted(torch.nn.Module):
-    """Does something between its blocks and its head that the lens could not know of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = subject().module
-        self.blocks, self.num_classes = self.inner.blocks, 4
-
-    def forward_head(self, tokens):
-        return self.inner.forward_head(tokens)
-
-    def forward(self, x):
-        return self.inner(x) * 2
-
-
-def test_a_model_that_cannot_be_read_is_refused():
-    with pytest.raises(UnsupportedError, match="more between its last block and its output"):
-        Blocks(Twisted()).hidden_states(picture()[None])
-    with pytest.raises(UnsupportedError, match="not one row of blocks"):
-        Blocks(torch.nn.Linear(2, 2))
-
-
-@pytest.mark.parametrize("family", FAMILIES, ids=str)
-def test_running_on_from_a_state_is_the_rest_of_the_pass(family):
-    module, x, _ = build(family)
-    blocks = Blocks(module)
-    with torch.no_grad():
-        hidden_states = blocks.hidden_states(x)
-        for layer in range(3):
-            end = blocks.resume(hidden_states, layer, hidden_states.states[layer])
-            torch.testing.assert_close(blocks.read(end).logits, module(x))
-    assert all(not m._forward_hooks and not m._forward_pre_hooks for m in module.modules())

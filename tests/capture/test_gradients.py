@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from tests.analysis.reference import picture, subject
+from tests.capture import written
 from tests.capture.families import FAMILIES, build
 from vitviz.analysis.question import BareModel, Question
-from vitviz.analysis.targets import LogitDifference
+from vitviz.analysis.targets import ClassLogit, LogitDifference
 from vitviz.capture.gradients import gradients_of, watched_attention
 from vitviz.errors import CaptureError, UnsupportedError
 
@@ -85,3 +86,18 @@ def test_weights_too_many_to_hold_are_refused_before_there_are_more(monkeypatch)
 def test_gradients_of_nothing_are_an_error():
     with pytest.raises(CaptureError, match="No attention"):
         gradients_of(torch.tensor(1.0), [])
+
+
+def test_gradients_are_those_through_the_computation_by_hand(spelled):
+    spelling, module = spelled
+    x, hand = written.picture(), written.ByHand(module, spelling.mixes)
+    expected = torch.autograd.grad(hand(x)[0, 2], hand.weights)
+    for frozen in (False, True):
+        module.requires_grad_(not frozen)
+        question = Question(BareModel(module, written.LAYOUT), x[0], ClassLogit(2))
+        layers = question.attention_gradients.layers
+        for layer, gradient in zip(layers, expected, strict=True):
+            torch.testing.assert_close(
+                layer.rows(), gradient, atol=1e-6 if "casts" in spelling.between else 1e-10, rtol=1e-5
+            )
+    module.requires_grad_(True)

@@ -28,7 +28,6 @@ from vitviz.errors import UnsupportedError
 from vitviz.models.model import Model, Preprocessing
 from vitviz.models.preparation import resized
 from vitviz.tokens import TokenLayout
-from vitviz.tracing import trace_input
 
 
 def asked(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -189,15 +188,6 @@ def test_a_users_own_hook_is_copied():
     module = build(Spelling())
     module.blocks[0].register_forward_hook(lambda *_: None)
     assert len(copied(module).blocks[0]._forward_hooks) == 1
-
-
-def test_a_loaded_model_of_ones_own_is_traced():
-    module, x = build(Spelling(), Spelling()), picture()
-    preprocessing = Preprocessing((0.5,) * 3, (0.5,) * 3)
-    around = nn.DataParallel(copy.deepcopy(module).train())
-    model = Model("own", "own", around, LAYOUT, SIZE, preprocessing, None, "file", "")
-    torch.testing.assert_close(trace_input(model, x[0]).logits.cpu(), module(x)[0].float())
-    assert model.module is around.module and model.module.training
 
 
 def test_a_scripted_part_is_refused_by_name():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -242,3 +243,35 @@ class ByHand:
             tokens = tokens + own.proj(torch.cat(out, -1)[None])
             tokens = tokens + block.mlp(tokens).relu()
         return self.module.forward_head(self.module.norm(tokens))
+
+
+def _spellings() -> list[Spelling]:
+    one = [Spelling(scores=name) for name in SCORES] + [Spelling(softmax=name) for name in SOFTMAX]
+    one += [Spelling(between=name) for name in BETWEEN] + [Spelling(values=name) for name in VALUES]
+    chance = random.Random(0)
+    some = [Spelling(*(chance.choice(list(part)) for part in (SCORES, SOFTMAX, BETWEEN, VALUES))) for _ in range(24)]
+    return list(dict.fromkeys([*one, *some]))
+
+
+SPELLINGS = _spellings()
+
+
+class Convolution(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix = nn.Conv1d(HEADS * DIM, HEADS * DIM, 3, padding=1)
+
+    def forward(self, x):
+        return self.mix(x.mT).mT
+
+
+class Own(nn.Module):
+    """Attention of another class than its siblings', in a block of the same class: linear attention."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(HEADS * DIM, 3 * HEADS * DIM)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return (F.elu(q) + 1) @ ((F.elu(k) + 1).mT @ v)

@@ -1,8 +1,6 @@
-"""Verdicts: those that are known, those of models nobody has seen before, and a page that is never stale."""
+"""Verdicts: those that are known, and those of models nobody has seen before."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +11,8 @@ from vitviz.capture.coordinates.run import place_calls
 from vitviz.capture.record import record
 from vitviz.errors import ModelError, UnsupportedError
 from vitviz.models.layout import layout_of
-from vitviz.models.registry import architectures, build_on_meta, pretrained_cfg
+from vitviz.models.registry import build_on_meta, pretrained_cfg
 from vitviz.support import Support, judge, support_of, sweep
-from vitviz.support.registry import write_page
-
-PAGE = Path(__file__).parents[2] / "docs" / "supported-models.md"
 
 KNOWN = {
     "vit_tiny_patch16_224": ("global", True),
@@ -147,34 +142,3 @@ def test_a_model_with_weights_is_left_as_it_was():
     place_calls(module, (32, 48))
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in module.modules())
-
-
-PARTS = 64  # of the registry, about twenty names each
-
-
-def on_the_page() -> list[Support]:
-    """What the page says: (verdict, reason and what else to do) of each name; nothing else of a `Support` is on it."""
-    found, verdict = [], ""
-    for line in PAGE.read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            verdict = line.split()[1].lower()
-        elif "<br>" in line:
-            reason, _, names = line.removeprefix("- ").partition("<br>")
-            found += [Support(name.strip("`"), verdict, reason, "", False, False, ()) for name in names.split(", ")]
-    return found
-
-
-def test_the_page_has_every_name_of_the_registry_once_and_counts_them():
-    supports = on_the_page()
-    assert sorted(support.name for support in supports) == sorted(architectures())
-    assert PAGE.read_text(encoding="utf-8") == write_page(supports)
-
-
-@pytest.mark.registry
-@pytest.mark.parametrize("part", range(PARTS))
-def test_the_page_says_of_a_model_what_the_code_says_now(part):
-    """Every name of the registry in all parts together; minutes of computing. `vitviz support --write` writes the page."""
-    said = {support.name: (support.verdict, support.reason) for support in on_the_page()}
-    for name in architectures()[part::PARTS]:
-        now = support_of(name)
-        assert said[name] == (now.verdict, f"{now.reason} {now.instead}".rstrip()), name

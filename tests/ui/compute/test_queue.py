@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
 import pytest
 
 from vitviz.errors import Cancelled, CaptureError
@@ -265,23 +264,6 @@ def test_one_who_leaves_for_a_moment_does_not_shorten_anothers_absence():
     assert not away.wait(0.05)
     gate.open.set()
     assert away.result(LONG) == "done" and gate.runs == 1
-
-
-def test_results_keep_their_bounds_and_drop_what_was_used_longest_ago():
-    results = Results(max_bytes=300, max_entries=10)
-    for name in "abc":
-        results.put(key(name), np.zeros(100, np.uint8))
-    assert results.get(key("a")) is not None  # used just now: b is the oldest
-    results.put(key("d"), np.zeros(100, np.uint8))
-    assert key("b") not in results and key("a") in results
-    results.put(key("big"), np.zeros(301, np.uint8))
-    assert key("big") not in results and results.nbytes == 300, "what does not fit does not drive out the rest"
-    results.put(key("a"), np.zeros(50, np.uint8))
-    assert results.nbytes == 250
-    many = Results(max_bytes=10_000, max_entries=2)
-    for name in "abc":
-        many.put(key(name), np.zeros(1, np.uint8))
-    assert len(many) == 2 and many.nbytes == 2
 
 
 def test_a_ticket_that_was_cancelled_does_not_let_the_work_linger_when_its_page_leaves(queue):

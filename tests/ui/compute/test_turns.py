@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
-import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,7 +22,6 @@ from vitviz.tracing import trace_input
 from vitviz.ui import context
 from vitviz.ui.compute import ComputeQueue, Results, consent
 from vitviz.ui.compute.queue import HEAVY_OPERATIONS
-from vitviz.ui.compute.results import size_of
 from vitviz.ui.compute.turns import NICER, OPERATIONS_PER_SECOND, SpeedEstimate, Turns, UsualDurations
 
 HEAVY = 10 * HEAVY_OPERATIONS
@@ -47,7 +44,7 @@ def queue(clock: Clock) -> ComputeQueue:
     return ComputeQueue(Results(10_000, 20), linger=0.0, idle=0.1, clock=clock)
 
 
-class Asked:
+class Requests:
     """What sessions ask of a queue that is busy, and in which order it is done."""
 
     def __init__(self, queue: ComputeQueue) -> None:
@@ -60,23 +57,23 @@ class Asked:
 
 
 def test_one_who_asked_for_much_does_not_make_the_others_wait_for_all_of_it(queue):
-    asked = Asked(queue)
-    tickets = [asked.ask("a", what) for what in ("a1", "a2", "a3")]
-    tickets += [asked.ask("b", "b1"), asked.ask("c", "c1"), asked.ask("b", "b2")]
+    requests = Requests(queue)
+    tickets = [requests.ask("a", what) for what in ("a1", "a2", "a3")]
+    tickets += [requests.ask("b", "b1"), requests.ask("c", "c1"), requests.ask("b", "b2")]
     assert [ticket.place for ticket in tickets] == [1, 4, 6, 2, 3, 5]
-    asked.gate.open.set()
+    requests.gate.open.set()
     for ticket in tickets:
         ticket.result(LONG)
-    assert asked.done == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert requests.done == ["a1", "b1", "c1", "a2", "b2", "a3"]
     assert [ticket.place for ticket in tickets] == [0] * 6
 
 
 def test_light_work_waits_behind_no_heavy_work_even_in_the_same_lane(queue):
-    asked = Asked(queue)
-    waits = asked.ask("a", "waits")
-    assert asked.ask("b", "light", operations=HEAVY_OPERATIONS).result(LONG) == "light"
-    assert not asked.busy.done and not waits.done
-    asked.gate.open.set()
+    requests = Requests(queue)
+    waits = requests.ask("a", "waits")
+    assert requests.ask("b", "light", operations=HEAVY_OPERATIONS).result(LONG) == "light"
+    assert not requests.busy.done and not waits.done
+    requests.gate.open.set()
     assert waits.result(LONG) == "waits"
 
 
@@ -121,26 +118,26 @@ def test_what_waited_long_goes_before_what_is_short(queue, clock):
 
 
 def test_equal_work_is_done_once_and_when_the_first_who_wants_it_has_a_turn(queue):
-    asked = Asked(queue)
-    own, shared = asked.ask("a", "own"), asked.ask("a", "shared")
-    again = asked.ask("b", "shared")
+    requests = Requests(queue)
+    own, shared = requests.ask("a", "own"), requests.ask("a", "shared")
+    again = requests.ask("b", "shared")
     assert (own.place, shared.place, again.place) == (1, 2, 2)
-    asked.gate.open.set()
+    requests.gate.open.set()
     assert again.result(LONG) == shared.result(LONG) == "shared"
     own.result(LONG)
-    assert asked.done == ["own", "shared"]
+    assert requests.done == ["own", "shared"]
 
 
 def test_what_a_session_gave_up_costs_it_no_turn_and_is_never_begun(queue):
-    asked = Asked(queue)
-    given_up, wanted, other = asked.ask("a", "given up"), asked.ask("a", "wanted"), asked.ask("b", "other")
+    requests = Requests(queue)
+    given_up, wanted, other = requests.ask("a", "given up"), requests.ask("a", "wanted"), requests.ask("b", "other")
     given_up.cancel()
     assert (wanted.place, other.place) == (1, 2)
-    asked.gate.open.set()
+    requests.gate.open.set()
     other.result(LONG)
     with pytest.raises(Cancelled):
         given_up.result(LONG)
-    assert asked.done == ["wanted", "other"]
+    assert requests.done == ["wanted", "other"]
 
 
 def test_private_heavy_work_ends_with_its_session_while_it_waits_and_while_it_runs(queue):
@@ -172,18 +169,18 @@ def test_as_many_at_once_as_there_are_places(clock):
 
 def test_how_long_it_will_take_is_learnt_from_what_was_done(queue, clock):
     clock.now = 7.0
-    asked = Asked(queue)
-    first = asked.ask("a", "first", 2 * HEAVY)
-    assert asked.busy.seconds == pytest.approx(HEAVY / OPERATIONS_PER_SECOND)
+    requests = Requests(queue)
+    first = requests.ask("a", "first", 2 * HEAVY)
+    assert requests.busy.seconds == pytest.approx(HEAVY / OPERATIONS_PER_SECOND)
     assert first.seconds == pytest.approx(3 * HEAVY / OPERATIONS_PER_SECOND)
     clock.now = 47.0
-    asked.gate.open.set()
+    requests.gate.open.set()
     first.result(LONG)  # in no time on this clock, which says nothing
-    assert asked.busy.seconds == 0.0  # done
+    assert requests.busy.seconds == 0.0  # done
     gate = Gate()
     queue.submit(key("next"), "m", gate, HEAVY, "a")
     assert gate.begun.wait(LONG)
-    assert asked.ask("b", "behind").seconds == pytest.approx(2 * 40.0)
+    assert requests.ask("b", "behind").seconds == pytest.approx(2 * 40.0)
     gate.open.set()
 
 
@@ -330,32 +327,6 @@ def test_work_of_many_operations_takes_its_turn_whatever_it_is_counted_in(app, m
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         cnn.module.eval()(torch.zeros(1, 3, *cnn.input_size))
     assert consent.operations(cnn, 10) == 10 * counter.get_total_flops()
-
-
-def test_a_model_that_leaves_its_store_is_freed_with_the_one_beside_it():
-    models = Results(10**9, 1, weakly=True)
-    model = load_model("test_vit", weights="random")
-    alive = [weakref.ref(each) for each in (model, model.module, model.background_copy, model.background_copy.module)]
-    models.put(key("model"), model)
-    assert size_of(model) < 1.1 * sum(p.nbytes for p in model.module.parameters()), "its weights count once"
-    models.put(key("another"), Gate())
-    del model
-    gc.collect()
-    assert [each() for each in alive] == [None] * 4
-
-
-def test_one_session_drives_out_its_own_results_and_nobody_elses():
-    results = Results(max_bytes=1000, max_entries=50, max_share=300)
-    other, shared = key("x", scope="b"), key("x")
-    results.put(other, np.zeros(200, np.uint8))
-    results.put(shared, np.zeros(200, np.uint8))
-    for at in range(10):
-        results.put(key(str(at), scope="a"), np.zeros(100, np.uint8))
-        assert results.nbytes <= 700
-    assert [at for at in range(10) if key(str(at), scope="a") in results] == [7, 8, 9]
-    assert other in results and shared in results
-    results.put(key("large", scope="a"), np.zeros(500, np.uint8))  # larger than a share, and all that the session has
-    assert key("large", scope="a") in results and key("9", scope="a") not in results and other in results
 
 
 def test_what_is_prepared_stays_though_the_store_is_full(queue):
