@@ -3,7 +3,7 @@
     python benchmarks/faithfulness.py FOLDER --keep areas.jsonl [--images 320]
 
 FOLDER holds photographs the model was not trained on; the published table used 60 of ImageNet's detection set. A
-small input and few points on each curve keep it within an hour on one core; `python -m vitviz faithfulness` takes any
+small input and few points on each curve keep it within an hour on one core; `vitviz faithfulness` takes any
 other choice.
 """
 

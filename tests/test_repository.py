@@ -188,7 +188,7 @@ def test_the_readmes_python_runs(beside_a_photograph: Path, capsys: pytest.Captu
 
 
 def test_the_readmes_command_lines_run(beside_a_photograph: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prefix = "python -m vitviz "
+    prefix = "vitviz "
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(prefix)]
     assert lines
     for line in lines:

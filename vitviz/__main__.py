@@ -19,7 +19,9 @@ COMMANDS = ("app", "trace", "draw", "models", "faithfulness")
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands with their options."""
-    top = argparse.ArgumentParser(prog="vitviz", description="How a Vision Transformer reads a picture.")
+    top = argparse.ArgumentParser(
+        prog="vitviz", description="Attention, rollout and explanations of a Vision Transformer on an image."
+    )
     top.add_argument("--version", action="version", version=f"vitviz {vitviz.__version__}")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:

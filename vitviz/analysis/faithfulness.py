@@ -28,7 +28,13 @@ RANDOM = "random order"
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """One map's curves. A faithful map has a small deletion area (an early fall) and a large insertion area (an early rise)."""
+    """One map's curves. A faithful map has a small deletion area (an early fall) and a large insertion area (an early rise).
+
+    Attributes:
+        name: Name of the map.
+        deletion: The likelihood while patches are hidden, the most relevant first.
+        insertion: The likelihood while patches are shown, the most relevant first.
+    """
 
     name: str
     deletion: Curve

@@ -1,1 +1,1 @@
-"""The commands of `python -m vitviz`, one module each: add_parser(subparsers) defines its options, run(arguments) runs it."""
+"""The commands of `vitviz`, one module each: add_parser(subparsers) defines its options, run(arguments) runs it."""

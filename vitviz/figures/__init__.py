@@ -1,4 +1,4 @@
-"""Answers made complete: one image's numbers, drawn, with where they come from and the Python that makes them again.
+"""Figures of one image: arrays, drawing, alternative text, provenance, and Python code that computes the arrays again.
 
-The app's pages, the command line and a notebook ask here for the same `Figure`, so that they never differ.
+Pages, the command line and notebooks call the same functions, so that their figures are the same.
 """

@@ -72,7 +72,19 @@ def refuse_other_names(name: str) -> None:
 class Cnn:
     """A convolutional network, for comparison. It has no tokens, so it is not a `Model`.
 
-    Fields are those of `Model`; `prepare` takes it with the framings "crop" and "squash".
+    `prepare` takes it with the framings "crop" and "squash".
+
+    Attributes:
+        name: The name it was loaded by.
+        architecture: timm's name of the architecture.
+        module: timm's module, in evaluation mode.
+        input_size: (height, width) in pixels.
+        preprocessing: How a photograph becomes the input.
+        labels: One name for each class.
+        weights_hash: sha256 of the weights file, or "random:<seed>".
+        ood_detector: Recognises images of which none of the classes applies; None if no threshold is known.
+        weights: "embedded", "pretrained" or "random".
+        lock: Hold it around a forward pass.
     """
 
     name: str

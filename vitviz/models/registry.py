@@ -64,8 +64,8 @@ def _nearest(architecture: str) -> str:
     if close:
         return f"Did you mean {', '.join(close)}?"
     return (
-        'Names are "embedded", those of timm\'s registry, which `python -m vitviz models --search WORD` searches, and '
-        '"hf:owner/name" for a model of transformers.'
+        'Names are "embedded", those of timm\'s registry, which `vitviz models --search WORD` searches, and "hf:owner/name" '
+        "for a model of transformers."
     )
 
 

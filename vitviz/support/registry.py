@@ -130,7 +130,7 @@ def write_page(supports: Iterable[Support]) -> str:
         f"The verdict for each of the {len(supports):,} names in the registry of timm {timm_version()}. It is decided by",
         "one forward pass without numbers, in which every value is replaced by the place in the picture it belongs to,",
         "and never by a list of classes. This page is written by",
-        "`python -m vitviz support --write docs/supported-models.md`.",
+        "`vitviz support --write docs/supported-models.md`.",
         "",
         "| verdict | names | what it means |",
         "|---|---|---|",

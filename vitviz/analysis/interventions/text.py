@@ -22,7 +22,11 @@ MAX_SEED = 1_000_000
 
 @dataclass(frozen=True)
 class Interventions:
-    """Interventions that are applied together, in order."""
+    """Interventions that are applied together.
+
+    Attributes:
+        items: The interventions in the order in which they are applied.
+    """
 
     items: tuple[Intervention, ...] = ()
 

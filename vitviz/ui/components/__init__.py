@@ -1,1 +1,1 @@
-"""Parts of pages that answer in the browser: plain JavaScript modules and the Python that registers and feeds them."""
+"""Components: registers the views of `vitviz.frontend` with Streamlit, sends them data and receives choices."""

@@ -1,1 +1,1 @@
-"""What several pages share: the frame around a page, pickers, tables, figures with their exports, facts and sentences."""
+"""What several pages share: a page's frame, navigation, pickers, tables, figures with exports, captions, messages of errors."""

@@ -1,1 +1,1 @@
-"""The app as a service: the operator's settings, protection of a public address, and monitoring."""
+"""The app's server: sessions, payloads, uploads, the operator's settings, protection of a public address, monitoring."""

@@ -1,1 +1,1 @@
-"""What is shared by all pages: the script, start, sidebar, navigation, prediction bar, errors and styles."""
+"""The script of the app and what surrounds every page: start, middleware, sidebar, prediction bar, presenter view, styles."""

@@ -1,1 +1,1 @@
-"""Everything a user reads in the app, by page. Page code names a sentence and never spells one out."""
+"""Texts that several pages share, and the tags of texts. Texts of one page are in the `text.py` of its folder."""

@@ -45,7 +45,7 @@ class Basis:
 
 
 class Text(str):
-    """A text with what it rests on, piece by piece. Everything that takes a string takes it."""
+    """A string with the `Basis` of each of its pieces."""
 
     bases: tuple[Basis, ...]
 

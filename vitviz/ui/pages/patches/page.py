@@ -1,4 +1,4 @@
-"""Patches: how a model reads a picture."""
+"""Patches: how a picture is cut into patches and embedded as tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start page: the model at work on a photograph, in one figure."""
+"""Start page: a model's forward pass on a photograph, in one figure."""
 
 from __future__ import annotations
 
