@@ -1,5 +1,5 @@
-// What the journey draws on its canvases: the photograph, the sequence of patches, a layer's small map, and the lines between them.
-// Every function draws one state; nothing is remembered here but prepared pictures.
+// Draws the journey's canvases: the photograph, the sequence of patches, the map of a layer, and arcs from a query to its strongest
+// targets. Every function draws one given state; no state is kept here except prepared pictures.
 
 import { coloursOf } from "../core/scale.js";
 import { staggered } from "../core/timeline.js";
@@ -8,18 +8,18 @@ import { MapPainter } from "./heat.js";
 
 export const ACCENT_ON_PICTURES = "#3ddcff";
 const CASING = "rgba(4, 12, 18, 0.85)";
-const LIFT = 34; // CSS pixels that a patch rises while it moves
-const MOVING = 0.2; // of the step, for each patch
+const LIFT = 34; // CSS pixels by which a moving patch rises
+const MOVING = 0.2; // duration of one patch's movement, as a fraction of the step
 
-// Shares are read against the uniform share, 1 / tokens: they show from FAINTEST times it, cover the photograph from FULL times it, and are
-// brightest from BRIGHTEST times it.
+// Attention shares are shown relative to the uniform share, 1 / tokens. A share is visible from FAINTEST times the uniform share,
+// opaque from FULL times, and has the brightest colour from BRIGHTEST times.
 export const FAINTEST = 0.5;
 const FULL = 3;
 export const BRIGHTEST = 15;
 const COLOURS = coloursOf({ signed: false });
-const FIRST_COLOUR = 76; // the darker colours of the palette cannot be seen over a dark photograph
+const FIRST_COLOUR = 76; // darker colours of the palette are not visible over a dark photograph
 
-// A share of attention -> [index of the palette, opacity 0..1]
+// attention share -> [index of the palette, opacity 0..1]
 export function shade(share, uniform) {
   const relative = share / uniform;
   const opacity = Math.min(1, Math.max(0, (relative - FAINTEST) / (FULL - FAINTEST)));
@@ -27,14 +27,14 @@ export function shade(share, uniform) {
   return [FIRST_COLOUR + Math.round(place * (255 - FIRST_COLOUR)), opacity];
 }
 
-// A map of shares, one pixel a patch.
+// A map of attention shares, one pixel per patch.
 export class ShareMap {
   constructor() {
     this.canvas = document.createElement("canvas");
     this.context = this.canvas.getContext("2d");
   }
 
-  // shares: of patches, row by row; NaN where a patch cannot be reached
+  // shares: of patches, row by row; NaN for patches that the query cannot attend to
   fill(shares, [rows, cols], uniform) {
     if (this.canvas.width !== cols || this.canvas.height !== rows || !this.image) {
       [this.canvas.width, this.canvas.height] = [cols, rows];
@@ -55,7 +55,7 @@ export class ShareMap {
   }
 }
 
-// The photograph darkened and without its colours, at the size it is drawn: prepared once, because filtering costs a frame.
+// -> the photograph in dark grey at its size on the screen, prepared once because filtering takes as long as a frame
 export function dimmed(grey, width, height, ratio) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
@@ -66,21 +66,20 @@ export function dimmed(grey, width, height, ratio) {
   return canvas;
 }
 
-// The place of patch `index` in the sequence: [x, y, size] from the corner of its canvas.
+// -> the place of patch `index` in the sequence: [x, y, size] from the corner of its canvas
 export function placeInSequence(index, { size, columns }, gap) {
   const line = Math.floor(index / columns);
   return [(index % columns) * size, line * (2 * size + gap), size];
 }
 
-// A patch of the photograph from its grid into a box.
-const COLUMN_NUMBERS = 18; // CSS pixels beneath columns
+const COLUMN_NUMBERS = 18; // CSS pixels below the columns
 
 function drawPatch(context, picture, grid, cell, x, y, width, height = width) {
   const [sx, sy, sw, sh] = boxOf(grid, cell, picture);
   context.drawImage(picture, sx, sy, sw, sh, x, y, width, height);
 }
 
-// One patch with its pixels as squares. side: CSS pixels of one; pixels: [rows, columns] of a patch.
+// Draws one patch with its pixels as squares. side: CSS pixels of a square; pixels: [rows, columns] of a patch.
 export function drawPixels(context, { picture, grid, cell, pixels: [rows, cols], side }) {
   context.imageSmoothingEnabled = false;
   drawPatch(context, picture, grid, cell, 0, 0, cols * side, rows * side);
@@ -93,8 +92,8 @@ export function drawPixels(context, { picture, grid, cell, pixels: [rows, cols],
   context.stroke();
 }
 
-// A map in the colours of a scale, and under it the scale with its ends. map: a MapPainter
-export const RAMP = 28; // CSS pixels beneath the map
+// Draws a map, and below it the colours of its scale with the values at its ends. map: a MapPainter
+export const RAMP = 28; // CSS pixels below the map
 
 export function drawScaledMap(context, width, height, { map, grid, marks, ends, ink, font }) {
   context.imageSmoothingEnabled = false;
@@ -112,7 +111,8 @@ export function drawScaledMap(context, width, height, { map, grid, marks, ends, 
   }
 }
 
-// Columns from 0 to 1, one for the input and each layer, with the number of the layer beneath; the one at `step` in the accent.
+// Draws columns for values from 0 to 1, one for the input and one for each layer, with the layer's number below. The column at
+// `step` has the accent colour.
 export function drawColumns(context, { values, step, width, height, accent, ink }) {
   const [across, tall] = [width / values.length, height - COLUMN_NUMBERS];
   context.font = "12px sans-serif";
@@ -127,8 +127,9 @@ export function drawColumns(context, { values, step, width, height, accent, ink 
   });
 }
 
-// The photograph as the first part of the figure has it.
-// state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, covered, marks: [{ cell, kind }], links: [[from, to, share]] }
+// Draws the photograph, the first part of the figure.
+// state: { picture, dark, grid, dim 0..1, cut 0..1, map, heat 0..1, hidden: Set, fill, covered, marks: [{ cell, kind }],
+// links: [[from, to, share]] }
 export function drawPhotograph(context, width, height, state) {
   const { picture, dark, grid, dim, cut, map, heat, hidden, fill, covered, marks, links } = state;
   context.imageSmoothingEnabled = true;
@@ -175,7 +176,7 @@ function drawGridLines(context, [rows, cols], width, height, opacity) {
   context.stroke();
 }
 
-// kind: "pinned" has brackets at its corners, "hover" a square: shape beside colour.
+// Marks differ in shape as well as colour: "pinned" has brackets at its corners, the others are frames.
 function drawMarks(context, grid, width, height, marks, thickness) {
   for (const { cell, kind } of marks) {
     const box = boxOf(grid, cell, { width, height });
@@ -202,7 +203,7 @@ function drawBrackets(context, [x, y, w, h], thickness) {
   }
 }
 
-// From a query to its strongest targets; `grown` 0..1 of the way. Targets are dots.
+// Draws arcs from a query to its strongest targets, which are dots. grown: how much of an arc is drawn, 0..1.
 function drawArcs(context, grid, width, height, links) {
   const thin = width < 160 ? 0.45 : 1;
   for (const { from, to, grown, strength } of links) {
@@ -242,7 +243,7 @@ function drawArc(context, from, to, grown, thickness, thin) {
   }
 }
 
-// The sequence of patches, as the model gets it, each over a small map of its position.
+// Draws the sequence of patches in the order of the model's tokens, each above a small map of its position.
 // state: { picture, grid, arrived 0..1, positions 0..1, lines, gap, ink, accent, faint, hidden, fill, covered }
 export function drawSequence(context, state) {
   const { picture, grid, arrived, positions, lines, gap, ink, accent, faint, hidden, fill, covered } = state;
@@ -266,7 +267,7 @@ export function drawSequence(context, state) {
     context.globalAlpha = shown;
     context.fillStyle = faint;
     context.fillRect(x, top, inner, inner - 1);
-    // While positions are given the mark is in the accent: it is what happens now.
+    // While positions are added, the dot has the accent colour of the current step.
     const now = positions < 1;
     context.fillStyle = now ? accent : ink;
     const dot = Math.max(2, inner * (now ? 0.28 : 0.2));
@@ -276,8 +277,8 @@ export function drawSequence(context, state) {
   }
 }
 
-// Patches that move from the photograph to the sequence. from, to: boxes { x, y, width, height } of the two canvases in the context's own
-// coordinates.
+// Draws the patches on their way from the photograph to the sequence. from, to: boxes { x, y, width, height } of the two canvases,
+// in the context's coordinates.
 export function drawMovingPatches(context, { picture, grid, progress, from, to, lines, gap }) {
   const count = grid[0] * grid[1];
   const [sourceWidth, sourceHeight] = [from.width / grid[1], from.height / grid[0]];
@@ -295,7 +296,7 @@ export function drawMovingPatches(context, { picture, grid, progress, from, to, 
   }
 }
 
-// Patches that have moved away are pale in the photograph until the sequence is complete.
+// Makes patches pale in the photograph that have moved to the sequence, until it is complete.
 export function drawMovedAway(context, { grid, progress, width, height, paper }) {
   const count = grid[0] * grid[1];
   context.fillStyle = paper;
@@ -308,7 +309,7 @@ export function drawMovedAway(context, { grid, progress, width, height, paper })
   context.globalAlpha = 1;
 }
 
-// One layer of the grid of layers. state: { dark, map, grid, marks, links }; map null while the layer's numbers are loading.
+// Draws the map of one layer. state: { dark, map, grid, marks, links }; map is null while the layer is loading.
 export function drawLayer(context, width, height, { dark, map, heat, grid, marks, links, whole }) {
   context.imageSmoothingEnabled = true;
   if (dark) context.drawImage(dark, 0, 0, width, height);
@@ -327,7 +328,7 @@ export function drawLayer(context, width, height, { dark, map, heat, grid, marks
   drawArcs(context, grid, width, height, links);
 }
 
-// The path through points whose lines are level or upright, with round corners.
+// -> an SVG path of horizontal and vertical lines through points, with rounded corners
 export function rounded(points, radius = 7) {
   let path = `M${points[0]}`;
   for (let i = 1; i < points.length; i++) {

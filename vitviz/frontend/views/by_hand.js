@@ -294,7 +294,7 @@ class ByHand extends View {
     this.redraw();
   }
 
-  // Whether the numbers of the token that is followed are on the screen.
+  // Whether the data of the followed token are loaded and shown.
   get current() {
     return this.shown !== null && this.loader.state === "shown" && this.shown.data.query === this.chosen;
   }

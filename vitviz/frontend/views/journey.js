@@ -1,5 +1,7 @@
-// The journey: one photograph's pass through the model, in one figure. It is played, answers for the patch under the pointer in
-// every layer at once, keeps a chosen token, and shows how the answer changes where patches are hidden.
+// The journey: a figure of one photograph's pass through the model. It can be played, shows attention in all layers for the
+// patch under the pointer or a pinned token, and shows how the prediction changes when patches are hidden. This module connects
+// the figure to Python and to events. The classes it extends are in the other journey_ modules, from journey_data.js
+// (computation) to journey_playback.js.
 
 import { middleOf, neighbour, patchNamed } from "../core/layout.js";
 import { Mask, Reports } from "../core/state.js";
@@ -24,23 +26,23 @@ class Journey extends JourneyPlayback {
     this.words = new Words(host.words);
     this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.timeline = new Timeline(12);
-    this.given = null; // what Python sent last
-    this.shown = null; // { data, picture, grey }: of one photograph and model
-    this.layers = []; // { weights, map, rows: Map, loader }: of what is shown
-    this.pinned = null; // name of the token that was chosen
+    this.given = null; // the last data from Python
+    this.shown = null; // { data, picture, grey }, all of one photograph and model
+    this.layers = []; // { weights, map, rows: Map, loader } of each layer of `shown`
+    this.pinned = null; // name of the pinned token
     this.hovered = null; // name of the token under the pointer
-    this.reached = 0; // the furthest the playhead has been with this photograph
-    this.seen = 0; // the same, or the end once a patch was chosen, whose maps are shown for all layers
-    this.sent = null; // the followed token, where another page was opened with it
+    this.reached = 0; // the largest playback position with this photograph
+    this.seen = 0; // the same, or the end after a patch was pinned, which shows the maps of all layers
+    this.sent = null; // the query, if another page was opened with it while nothing was pinned
     this.dim = 0;
-    this.open = null; // the layer whose heads are shown
-    this.inPlace = null; // what is shown in the place of the sequence: "pixels" of the patch, or its "positions"
-    this.positions = null; // { url, loader, numbers }: what positions are compared by, once that was opened
-    this.curve = null; // the class that is shown after each layer
+    this.open = null; // the layer whose heads are open
+    this.inPlace = null; // what is open in place of the sequence: "pixels" or "positions" of a patch, or null
+    this.positions = null; // { url, loader, numbers } of the comparison of positions, after it was opened
+    this.curve = null; // the class whose values after each layer are shown
     this.brushing = false;
-    this.notice = null; // what failed, said in the caption's place
-    this.choices = 0; // of photographs: one that takes long to read does not replace one that was chosen after it
-    this.drawn = new Map(); // what each canvas shows, as a text
+    this.notice = null; // a message in place of the caption, such as an error
+    this.choices = 0; // count of selected photographs; a slow upload must not replace a later choice
+    this.drawn = new Map(); // name of a canvas -> description of what it shows
     this.reports = new Reports((value, stamp) => host.report(value, stamp));
     this.figure = new JourneyFigure(this.words, {
       toggle: () => this.toggle(),
@@ -72,7 +74,7 @@ class Journey extends JourneyPlayback {
     parent.append(this.figure.root);
     this.repaint = oncePerFrame(() => this.paint());
     this.listen();
-    // Where one part takes another height (a title that takes two lines), the others move.
+    // If the height of one part changes (a title with two lines), other parts move, and their boxes are measured again.
     this.heights = new ResizeObserver(() => this.measure());
     this.heights.observe(this.figure.root);
     this.unwatch = watchSize(parent instanceof Element ? parent : this.figure.root, () => this.arrange());
@@ -96,25 +98,25 @@ class Journey extends JourneyPlayback {
     const onSequence = (event) => this.nameAt(this.cellInSequence(event));
     const onPositions = (event) => this.nameAt(this.cellInPositions(event));
     for (const [node, find] of [[photo, onPhoto], [sequence, onSequence], [layerGrid, (event) => this.nameInLayerGrid(event)], [positionsCanvas, onPositions]]) {
-      // Raw updates, where a browser has them, come before the frame, so that the answer is under way when it begins.
+      // Raw updates, in browsers that have them, are fired before the frame, so that computation can start earlier.
       for (const moved of ["pointerrawupdate", "pointermove", "pointerdown"]) node.addEventListener(moved, point(find));
       node.addEventListener("pointerleave", () => this.hover(null));
       node.addEventListener("click", (event) => {
-        // A patch of a frame is smaller than a finger.
+        // On a phone, patches in the map of a layer are too small to tap.
         if (node === layerGrid && this.size?.narrow && event.target.dataset?.step) return this.pressStep(Number(event.target.dataset.step));
         const name = find(event);
         if (name && !(node === photo && this.brushing)) this.pin(name);
       });
     }
     photo.addEventListener("keydown", (event) => this.key(event));
-    photo.addEventListener("blur", () => this.hover(null)); // what the arrow keys chose, as a pointer that goes away
+    photo.addEventListener("blur", () => this.hover(null)); // ends a hover by arrow keys
     root.addEventListener("keydown", (event) => {
       if (event.key === " " && !["BUTTON", "INPUT"].includes(event.target.tagName) && !this.brushing) {
         event.preventDefault();
         this.toggle();
       } else if (event.key === "Escape" && this.release()) event.preventDefault();
     });
-    // The presenter's keys go to the next step, and from the last one to the next page.
+    // The presenter's keys go through the steps, and after the last step to the next page.
     this.onStep = (event) => {
       if (!this.shown || (event.detail > 0 ? this.finished : this.timeline.at === 0)) return;
       event.preventDefault();
@@ -148,7 +150,7 @@ class Journey extends JourneyPlayback {
     this.figure.root.remove();
   }
 
-  // What Python holds.
+  // Data from Python.
 
   update(data) {
     const before = this.given;
@@ -160,7 +162,7 @@ class Journey extends JourneyPlayback {
     }
     this.mask.show(data.mask, data.received);
     if (this.brushing && !data.hiding && !data.starting) this.setBrushing(false);
-    // Streamlit may call with the same data again, of another theme for example.
+    // Streamlit may call again with the same data, for example after a change of theme. The refusal of an upload is shown once.
     const refused = data.refused && `${data.received} ${data.refused}`;
     if (refused && this.host.memory.refused !== refused) this.say(data.refused);
     if (refused) this.host.memory.refused = refused;
@@ -171,7 +173,7 @@ class Journey extends JourneyPlayback {
     this.loader.load({ urls: { picture, ...(covered && { covered }), ...(features && { features }) }, data });
   }
 
-  // The picture is here: picture, layers and answer change together.
+  // Everything for a request is loaded: picture, layers and prediction change together.
   onLoaded({ data }, { picture: { picture }, covered, features }) {
     const before = this.shown;
     const same = before !== null && before.data.question === data.question;
@@ -182,13 +184,13 @@ class Journey extends JourneyPlayback {
       this.dim = 0;
       Object.assign(this, { seen: 0, reached: 0, open: null, curve: null, notice: null });
       setAttribute(this.figure.photo, "aria-label", this.words.format("photo_label", { alt: data.alt }));
-      this.announcer.labels.delete(this.figure.photo); // what waits there is of the former photograph
+      this.announcer.labels.delete(this.figure.photo); // a waiting label describes the previous photograph
       if (kept) this.restore(kept);
       else this.begin();
-    } else if (this.notice === this.words.format("upload_reading")) this.clearNotice(); // the same photograph once more
+    } else if (this.notice === this.words.format("upload_reading")) this.clearNotice(); // the same photograph was uploaded again
     this.loadLayers(data);
     if (this.inPlace === "positions") this.loadPositions();
-    if (kept?.sent && kept.sent === this.pinned) this.pin(null); // another page was opened with what was only followed here
+    if (kept?.sent && kept.sent === this.pinned) this.pin(null); // another page was opened with this token, which was not pinned here
     this.drawn.clear();
     if (!same || before.picture !== picture) this.arrange();
     else this.repaint();
@@ -197,7 +199,7 @@ class Journey extends JourneyPlayback {
 
   showStatus() {
     this.figure.root.classList.toggle("busy", this.loader.state !== "shown");
-    // Where one failed, the others stay.
+    // A failed layer does not affect the others.
     const loaders = [this.loader, ...this.layers.map(({ loader }) => loader), this.positions?.loader, this.pointed?.loader];
     const failed = loaders.find((loader) => loader?.error) ?? this.loader;
     const layer = this.layers.findIndex((each) => each.loader === failed || (each === this.pointed?.layer && this.pointed.loader === failed));
@@ -205,13 +207,13 @@ class Journey extends JourneyPlayback {
     this.status.show(this.figure.root, { state: this.loader.state, error, missing }, { layer });
   }
 
-  // Everything that is chosen here, whenever one of it changes.
+  // Reports everything that is chosen here, after any change. -> the number of the report
   report(delay = 0) {
     const cells = [...this.mask.cells].sort((one, other) => one - other);
     return this.reports.make({ pinned: this.pinned, mask: cells, layer: Math.max(0, this.timeline.layer) }, delay);
   }
 
-  // Takes back the notice of something that failed.
+  // Removes the message in place of the caption.
   clearNotice() {
     this.notice = null;
   }
@@ -232,7 +234,7 @@ class Journey extends JourneyPlayback {
   choose(id) {
     this.choices += 1;
     this.figure.camera.close();
-    this.figure.arrangeGallery(this.given.gallery, id); // at once
+    this.figure.arrangeGallery(this.given.gallery, id); // selects the thumbnail without waiting for Python
     this.act({ kind: "image", id });
   }
 
@@ -246,7 +248,7 @@ class Journey extends JourneyPlayback {
       const scaled = await scaledUpload(file, this.given.upload);
       if (choice !== this.choices) return;
       this.act({ kind: "upload", ...scaled });
-      this.say(reading); // until the next photograph is here, or the reason why there is none
+      this.say(reading); // until the photograph or an error arrives
     } catch (error) {
       if (choice === this.choices) this.notify("upload_failed", error.message);
     }
@@ -256,7 +258,7 @@ class Journey extends JourneyPlayback {
     this.say(this.words.format(what, { reason }));
   }
 
-  // In the caption's place, until the next thing that the visitor does.
+  // Shows a message in place of the caption, until the next action of the visitor.
   say(notice) {
     this.timeline.pause();
     this.notice = notice;
@@ -284,7 +286,7 @@ class Journey extends JourneyPlayback {
     this.refresh(true);
   }
 
-  // Pins a token, or lets it go: where it was pinned already, or with null.
+  // Pins a token. With the pinned token or null, it removes the pin.
   pin(name) {
     this.clearNotice();
     this.pinned = name === this.pinned ? null : name;
@@ -294,7 +296,7 @@ class Journey extends JourneyPlayback {
     this.announce();
   }
 
-  // -> whether a layer was open or a token pinned
+  // Closes what is open, or removes the pin. -> whether there was either
   release() {
     if (this.open !== null) {
       this.open = null;
@@ -317,7 +319,7 @@ class Journey extends JourneyPlayback {
     } else if (event.key === "Enter" && !this.brushing && this.hovered) this.pin(this.hovered);
     else return;
     event.preventDefault();
-    event.stopPropagation(); // Streamlit has keys of its own
+    event.stopPropagation(); // Streamlit has keyboard shortcuts of its own
   }
 
   // Hidden patches.
@@ -331,7 +333,7 @@ class Journey extends JourneyPlayback {
       this.timeline.pause();
       this.timeline.seek(this.timeline.end);
     }
-    // On a phone the button lies below the photograph.
+    // On a phone the button is below the photograph, which may be out of view.
     if (on && this.size?.narrow) this.figure.photo.scrollIntoView({ block: "center", behavior: this.scrolling });
     this.refresh();
   }

@@ -1,5 +1,5 @@
-// The data of the journey: the query whose attention is shown, its shares in every layer, and the sentences that state the numbers.
-// Weights are computed here from queries and keys, layer by layer. It draws nothing.
+// Computation for the journey: the query token, its attention shares in every layer, and the texts with their values. Attention
+// weights are computed in the browser from queries and keys. Nothing is drawn here.
 
 import { patchName, patchNamed, tokenNamed } from "../core/layout.js";
 import { strongest } from "../core/scale.js";
@@ -9,11 +9,11 @@ import { Loader, sourceOf } from "../data/source.js";
 import { cellUnder } from "../parts/input.js";
 import { ShareMap } from "../render/journey.js";
 
-export const LINKS = 3; // strongest targets that get an arc
-const KEPT_BYTES = 2 ** 20; // of a layer's rows that are remembered
+export const LINKS = 3; // number of strongest targets with an arc
+const KEPT_BYTES = 2 ** 20; // bytes of the cache of a layer's rows
 
 export class JourneyData {
-  // One layer after the other, so that the first are shown while the last are loading.
+  // Loads one layer after another, so that the first layers are shown while later ones are loading.
   loadLayers(data) {
     const urls = data.layers.map(({ url }) => url);
     for (const layer of this.layers.slice(urls.length)) layer.loader?.stop();
@@ -36,7 +36,7 @@ export class JourneyData {
           next(i + 1);
         },
         changed: () => {
-          if (layer.loader.error) next(i + 1); // the others are loaded nevertheless
+          if (layer.loader.error) next(i + 1); // continues with the other layers
           this.showStatus();
           this.repaint();
         },
@@ -47,7 +47,8 @@ export class JourneyData {
     next(0);
   }
 
-  // Loads queries and keys of one layer, where those of all are too many: of the shown one, once the pointer is on it.
+  // For models whose queries and keys are too large to load for all layers: loads those of the shown layer when
+  // the pointer is on a patch.
   loadPointed() {
     const i = this.timeline.playing || this.hovered === null ? -1 : this.layerShown;
     const [layer, url] = [this.layers[i], this.shown.data.layers[i]?.rows];
@@ -68,13 +69,14 @@ export class JourneyData {
     this.pointed = null;
   }
 
-  // What is asked about.
+  // The query token.
 
   get grid() {
     return this.shown?.data.layout.grid ?? [1, 1];
   }
 
-  // Whether a layer answers for whichever token is asked about, or for one alone, whose shares the server computed. layer -1: all.
+  // -> whether a layer can show any query, as opposed to the one token whose shares Python computed. With layer
+  // -1: whether all layers can
   hasAllRows(layer) {
     const { layers } = this.shown.data;
     return layer < 0 ? layers.every(({ any }) => any) : Boolean(layers[layer].any || this.layers[layer].rows);
@@ -89,7 +91,7 @@ export class JourneyData {
     return this.queryIn(this.layerShown);
   }
 
-  // The token under the pointer where another one is pinned: the share that is read out is the pinned token's share on it.
+  // -> the token under the pointer while another one is pinned; the share shown is the attention of the pinned token to it
   targetOf(query) {
     return this.hovered !== query ? this.hovered : null;
   }
@@ -98,7 +100,7 @@ export class JourneyData {
     return cell && patchName(cell);
   }
 
-  // The patch under the pointer.
+  // Patches at events, and attention shares.
 
   cellAt(event) {
     return this.shown && cellUnder(event, this.figure.photo, this.grid);
@@ -112,7 +114,7 @@ export class JourneyData {
     return cell && this.nameAt([0, 1].map((axis) => Math.floor(((cell[axis] + 0.5) / grid[axis]) * this.grid[axis])));
   }
 
-  // Shares of attention of one token in one layer, over all keys: the mean of its heads, or one head's. null while they are loading.
+  // -> a token's attention shares in one layer over all keys, of one head or the mean over heads; null while the layer is loading
   shares(layer, name, head = null) {
     const { rows, values } = this.layers[layer];
     if (!rows) return values && name === this.shown.data.mapped ? values : null;
@@ -120,7 +122,7 @@ export class JourneyData {
     return token < 0 ? null : rows.of(token, head);
   }
 
-  // The shares of patches only, for maps. A windowed layer's shares come as a map already.
+  // -> the shares of patches only, for maps. Those of a windowed layer are a map already.
   patchShares(layer, name, head = null) {
     const row = this.shares(layer, name, head);
     const { weights } = this.layers[layer];
@@ -160,12 +162,12 @@ export class JourneyData {
     return percent(most);
   }
 
-  // Bars appear when playback or the visitor reaches the layers: before that there is no answer.
+  // The prediction is shown only after playback or the visitor has reached the layers.
   get barsShown() {
     return this.reached > FIRST_LAYER && !this.waiting && Boolean(this.shown?.data.answer);
   }
 
-  // With reduced motion all layers are shown from the first moment, and the answer once the playhead is moved.
+  // With the preference for reduced motion, all layers are shown at once, and the prediction after the first step of the visitor.
   get waiting() {
     return this.timeline.at === this.timeline.beforeAnswer;
   }
@@ -223,7 +225,7 @@ export class JourneyData {
     return { name: best.name, value: best.text, layers: this.layers.length };
   }
 
-  // A patch under the keyboard's brush.
+  // The text for a patch under the keyboard cursor while patches are being hidden.
   maskText(cell) {
     const patch = this.words.format("patch", { row: cell[0], col: cell[1] });
     return this.words.format(this.mask.cells.has(cell[0] * this.grid[1] + cell[1]) ? "patch_hidden" : "patch_shown", { patch });

@@ -1,5 +1,6 @@
-// What opens in the place of a part of the journey: the heads of a layer, the pixels of a patch, its position beside all others, one class
-// after each layer. And what a model without a classifier has in place of its answer.
+// Parts of the journey that open in place of others: the heads of a layer, the pixels of a patch, its position compared
+// with all others, and one class after each layer. Also the picture of features that a model without a classifier has
+// in place of a prediction.
 
 import { patchNamed } from "../core/layout.js";
 import { extentWithout, number } from "../core/scale.js";
@@ -14,11 +15,11 @@ import { COMPACT, headSide } from "./journey_figure.js";
 import { JourneyOverlay } from "./journey_overlay.js";
 
 const FEATURES_SIDE = 150; // CSS pixels
-const [LEAST_PIXELS, MOST_PIXELS] = [160, 300]; // CSS pixels of a patch whose pixels are shown
+const [LEAST_PIXELS, MOST_PIXELS] = [160, 300]; // CSS pixels of a patch in the view of its pixels
 const CURVE_HEIGHT = 128; // CSS pixels
 
 export class JourneyDetails extends JourneyOverlay {
-  // The heads of one layer, in the place of the sequence.
+  // Paints the heads of the open layer, in place of the sequence.
   paintHeads() {
     const { heads } = this.figure;
     if (this.open === null) return;
@@ -50,13 +51,13 @@ export class JourneyDetails extends JourneyOverlay {
     });
   }
 
-  // CSS pixels of what opens in the place of the sequence; a phone shows it below the sequence's own height.
+  // -> the side in CSS pixels of what opens in place of the sequence; on a phone it may be higher than the sequence
   get openedSide() {
     const { narrow, sequence, sequenceHeight } = this.size;
     return Math.min(MOST_PIXELS, Math.max(LEAST_PIXELS, narrow ? sequence : sequenceHeight));
   }
 
-  // The pixels of the patch that is asked about, in the place of the sequence.
+  // Paints the pixels of the query patch, in place of the sequence.
   paintPixels() {
     const { figure, shown, words } = this;
     if (this.inPlace !== "pixels") return;
@@ -74,7 +75,7 @@ export class JourneyDetails extends JourneyOverlay {
     });
   }
 
-  // What positions are compared by: loaded once it is opened. Another photograph of the same model has the same.
+  // Loads the data for the comparison of positions when it is opened. They depend on the model only, not on the photograph.
   loadPositions() {
     const url = this.shown?.data.position_map;
     if (!url) this.inPlace = null;
@@ -94,8 +95,8 @@ export class JourneyDetails extends JourneyOverlay {
     loader.load({ urls: { positions: url } });
   }
 
-  // The patch whose position is compared with all, the one under the pointer where another is pinned, and the values of all patches: null
-  // while they are loading, NaN where there is nothing to compare.
+  // -> the patch whose position is compared (the query), the values of all patches, and the patch under the pointer if another one
+  // is pinned. The values are null while loading, and NaN for patches that cannot be compared.
   get compared() {
     const [pinned, pointed] = [patchNamed(this.pinned ?? ""), patchNamed(this.hovered ?? "")];
     const cell = pinned ?? pointed ?? patchNamed(this.shown.data.follow);
@@ -107,7 +108,7 @@ export class JourneyDetails extends JourneyOverlay {
     return { cell, own, values, pinned: pinned !== null, target: pinned && pointed && own !== indexOf(pointed) ? pointed : null, indexOf };
   }
 
-  // The patch under the pointer in that map, under which lies its scale.
+  // -> the patch under the pointer in the map of positions; the canvas also contains a scale below the map
   cellInPositions(event) {
     const { left, top, width, height } = event.target.getBoundingClientRect();
     const [rows, cols] = this.grid;
@@ -115,7 +116,7 @@ export class JourneyDetails extends JourneyOverlay {
     return row >= 0 && row < rows && col >= 0 && col < cols ? [row, col] : null;
   }
 
-  // What the map says, as a sentence.
+  // -> the sentence below the map of positions
   positionsText() {
     const { cell, own, values, target, indexOf } = this.compared;
     const { words } = this;
@@ -130,7 +131,7 @@ export class JourneyDetails extends JourneyOverlay {
     return words.format(`positions_${kind}${target ? "_of" : ""}`, { patch: named(cell), other: named(other), value: value.toFixed(2) });
   }
 
-  // The position of the patch that is asked about beside all others, in the place of the sequence.
+  // Paints the comparison of the query patch's position with all others, in place of the sequence.
   paintPositions() {
     const { figure, shown, words } = this;
     if (this.inPlace !== "positions") return;
@@ -150,14 +151,14 @@ export class JourneyDetails extends JourneyOverlay {
       const context = clearedContext(figure.positionsCanvas, wide, high + RAMP);
       if (!values) return;
       const { low, high: most } = extentWithout(values, this.positions.vectors ? own : -1);
-      if (low > most) return; // nothing to compare
+      if (low > most) return; // no patch can be compared
       (this.positionMap ??= new MapPainter()).fill(values, this.grid, { low, high: most, signed: false });
       const marks = [{ cell, kind: pinned ? "pinned" : "query" }, ...(target ? [{ cell: target, kind: "hover" }] : [])];
       drawScaledMap(context, wide, high, { map: this.positionMap, grid: this.grid, marks, ends: [low, most].map((end) => number(end)), ink: theme.ink, font: theme.font });
     });
   }
 
-  // One class after each layer, in the place of the bars. step: of the answer that is shown, -1 where there is none.
+  // Paints the values of one class after each layer, in place of the bars. step: index of the shown layer's values, or -1.
   paintCurve(step) {
     const { figure, words, size } = this;
     const { answer } = this.shown.data;
@@ -178,7 +179,7 @@ export class JourneyDetails extends JourneyOverlay {
     });
   }
 
-  // What a model without a classifier ends with: the picture of its features, once all layers have run.
+  // Paints the picture of features of a model without a classifier, after all layers.
   paintFeatures() {
     const { figure, shown, size } = this;
     const { features } = shown;

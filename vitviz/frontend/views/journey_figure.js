@@ -1,5 +1,5 @@
-// The journey's nodes: photograph, sequence and answer, what may be hidden, a grid of layers, the playback controls and the gallery. It
-// builds and arranges them; the view decides what they show.
+// The DOM of the journey: photograph, sequence, prediction, tools for hiding patches, grid of layers, playback controls and
+// gallery. This module creates and arranges the nodes; the other journey_ modules decide what they show.
 
 import { FIRST_LAYER } from "../core/timeline.js";
 import { Camera } from "../parts/camera.js";
@@ -9,25 +9,28 @@ import { sizeCanvas } from "../render/canvas.js";
 const BARS = 5;
 const GAP = 28;
 const THUMB = 52;
-export const COMPACT = 800; // CSS pixels of the figure, under which its titles are short
-export const CELL_GAP = 6; // between two frames of the grid of layers
-// CSS pixels of the screen's height that neither the photograph nor two rows of frames take, and of that what low screens save.
+export const COMPACT = 800; // CSS pixels of the figure, below which titles are short
+export const CELL_GAP = 6; // CSS pixels between two maps in the grid of layers
+// CSS pixels of the window height that neither the photograph nor the first two rows of layers take, and the part of
+// it that low windows save.
 const AROUND = 408;
-const LOW = 820; // as in the style sheet
+const LOW = 820; // window height from which nothing is saved, as in the style sheet
 const SAVED = 22;
-const FRAMES_SHARE = 0.41; // of the rest
-const [CONTROLS, LINES] = [78, 190]; // CSS pixels of transport and gallery; of all lines of text one above another
-const HEADER = 620; // CSS pixels in which the layers' title, scale and link stand in one line
+const FRAMES_SHARE = 0.41; // fraction of the remaining height for the layers
+const [CONTROLS, LINES] = [78, 190]; // CSS pixels of playback controls and gallery; of all lines of text together
+const HEADER = 620; // CSS pixels of width that fit the layers' title, scale and link on one line
 const WIDEST_ANSWER = 640;
-const TOOLS = 34; // beneath the sequence of patches
-const ABOVE_ROW = 30; // of each further row of frames, for its names
+const TOOLS = 34; // CSS pixels below the sequence
+const ABOVE_ROW = 30; // CSS pixels above each further row of layers, for its names
 const MOST_ROWS = 4;
-const MOVED_MS = 300; // a bar has moved to its place by then
-const LEAST_FRAMES = 146; // CSS pixels of all rows, which the answer beside them takes in any case
-const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // of a tile of the open layer; its gaps, and its name
+const MOVED_MS = 300; // duration of the movement of bars, and a margin
+const LEAST_FRAMES = 146; // least CSS pixels of all rows together, which the prediction beside them needs
+const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // CSS pixels of a head's map, gaps and name
 
-// Sizes of the parts in a given width: frames of layers as large as the screen has room for beside the answer, and above them the
-// photograph. type: of the size of letters, over 1 in the presenter's view, where there are neither controls nor gallery. -> { narrow, photo, sequence, sequenceHeight, answer, frame, columns }
+// Computes the sizes of the parts for a given width and height: the maps of layers are as large as they can be beside the
+// prediction, and the photograph has the remaining height. type: scale of the type, over 1 in the presenter's view, which has
+// neither controls nor gallery.
+// -> { narrow, photo, sequence, sequenceHeight, answer, frame, columns }
 export function sizesFor(width, height, layers, type = 1) {
   const narrow = width < 620;
   if (narrow) return { narrow, photo: Math.min(width, 340), sequence: width, sequenceHeight: 110, answer: width, frame: 64, columns: layers };
@@ -42,12 +45,12 @@ export function sizesFor(width, height, layers, type = 1) {
     if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - Math.max(LEAST_FRAMES, rows * frame), 0.36 * width, 480)) };
   }
   const { photo, frame, columns } = best;
-  // What frames leave of the width is the answer's.
+  // The prediction has the width that the maps of layers leave.
   const beside = width - GAP - Math.max(Math.min(room, type * HEADER), columns * (frame + CELL_GAP));
   return { narrow, answer: Math.max(answer, Math.min(WIDEST_ANSWER, beside)), sequence: width - photo - GAP, sequenceHeight: photo - TOOLS, ...best };
 }
 
-// The largest side at which tiles of `count` heads fit a width and a height, in CSS pixels; ratio: of their height to their side.
+// -> the largest side in CSS pixels at which the maps of `count` heads fit a width and a height. ratio: height / width of a map
 export function headSide(count, width, height, ratio) {
   let best = SMALLEST_HEAD;
   for (let columns = 1; columns <= count; columns++) {
@@ -59,7 +62,7 @@ export function headSide(count, width, height, ratio) {
 }
 
 export class JourneyFigure {
-  // words: Words. actions: what the controls call.
+  // words: Words. actions: callbacks of the controls.
   constructor(words, actions) {
     Object.assign(this, { words, actions });
     const label = (key) => words.format(key);
@@ -68,10 +71,10 @@ export class JourneyFigure {
     this.storyLink = element("button", { class: "link more", type: "button", onclick: () => actions.open(this.storyLink.dataset.page) });
     this.story = element("p", { class: "story" }, this.storyText, this.storyLink);
     this.photo = element("canvas", { class: "photo", tabindex: 0, role: "application" });
-    this.sequence = element("canvas", { class: "sequence", "aria-hidden": "true" }); // the photograph says and does the same
+    this.sequence = element("canvas", { class: "sequence", "aria-hidden": "true" }); // the photograph has the same content and actions
     this.heads = element("div", { class: "heads", role: "group", hidden: true });
     this.bars = element("ol", { class: "bars" });
-    this.features = element("canvas", { class: "features", hidden: true, role: "img" }); // in the answer's place
+    this.features = element("canvas", { class: "features", hidden: true, role: "img" }); // in place of the prediction
     this.note = element("p", { class: "note" });
     this.answerTitle = element("span", { class: "title" });
     this.sequenceTitle = element("span", { class: "title" });
@@ -81,29 +84,29 @@ export class JourneyFigure {
     this.photoSection = this.#part("photo", 1, label("photo_title"), "patches", this.showPixels, this.photo, this.camera.node);
     this.pixelCanvas = element("canvas", { role: "img" });
     this.pixelsNote = element("p", { class: "note" });
-    this.pixels = element("div", { class: "opened pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in the place of the sequence
+    this.pixels = element("div", { class: "opened pixels", hidden: true }, this.pixelCanvas, this.pixelsNote); // in place of the sequence
     this.showPositions = element("button", { class: "link aside", type: "button", hidden: true, text: label("positions"), "aria-pressed": "false", onclick: () => actions.show("positions") });
     this.showHeads = element("button", { class: "link aside", type: "button", hidden: true, text: label("heads"), "aria-pressed": "false", onclick: () => actions.heads() });
     this.positionsCanvas = element("canvas", { role: "img" });
     [this.positionsText, this.positionsNote] = [element("p", {}), element("p", { class: "note" })];
-    this.positions = element("div", { class: "opened positions", hidden: true }, this.positionsCanvas, element("div", {}, this.positionsText, this.positionsNote)); // there, too
+    this.positions = element("div", { class: "opened positions", hidden: true }, this.positionsCanvas, element("div", {}, this.positionsText, this.positionsNote)); // likewise
     this.sequenceSection = this.#part("sequence", 2, this.sequenceTitle, "positions", [this.outputToken, this.showPositions, this.showHeads], this.sequence, this.heads, this.pixels, this.positions);
     this.curveTitle = element("span", {});
     this.curveCanvas = element("canvas", { role: "img" });
     const back = element("button", { class: "link", type: "button", text: label("curve_back"), onclick: () => actions.curve(null) });
-    this.curve = element("div", { class: "curve", hidden: true }, element("p", {}, this.curveTitle, back), this.curveCanvas); // in the place of the bars
+    this.curve = element("div", { class: "curve", hidden: true }, element("p", {}, this.curveTitle, back), this.curveCanvas); // in place of the bars
     this.answerSection = this.#part("answer", 4, this.answerTitle, "prediction", null, this.bars, this.curve, this.features, this.note);
     this.tools = this.#tools();
     this.legend = element("span", { class: "legend" });
     this.layersTitle = element("span", { class: "title" });
-    this.frames = element("canvas", { class: "frames", "aria-hidden": "true" }); // one for all layers: each canvas is a surface of its own
-    this.scrolled = 0; // CSS pixels by which the grid of layers is scrolled
+    this.frames = element("canvas", { class: "frames", "aria-hidden": "true" }); // one canvas for all layers saves compositing
+    this.scrolled = 0; // scroll position of the grid of layers in CSS pixels
     this.layerGrid = element("div", { class: "layer-grid", onscroll: () => actions.scroll((this.scrolled = this.layerGrid.scrollLeft)) });
     const header = this.#header(3, this.layersTitle, "microscope", this.legend);
     this.layers = element("section", { class: "layers", "aria-label": label("layers_title") }, header, this.layerGrid);
     this.transport = this.#transport();
     this.gallery = element("div", { class: "gallery", role: "group", "aria-label": label("gallery") });
-    this.movingPatches = element("canvas", { class: "overlay", "aria-hidden": "true" }); // patches that move to the sequence
+    this.movingPatches = element("canvas", { class: "overlay", "aria-hidden": "true" }); // patches on their way to the sequence
     this.ways = { drop: svgElement("path"), way: svgElement("path"), answer: svgElement("path", { pathLength: 1 }), marked: svgElement("rect"), pointed: svgElement("rect") };
     for (const [name, node] of Object.entries(this.ways)) node.setAttribute("class", name);
     this.ends = [svgElement("circle", { r: 3 }), svgElement("circle", { r: 3 })];
@@ -123,8 +126,8 @@ export class JourneyFigure {
       this.movingPatches,
       this.overlay,
     );
-    this.cells = []; // of the grid of layers: { node, button, frame, share, name, bar }
-    this.rows = []; // of the bars
+    this.cells = []; // { node, button, frame, share, name, bar } of each layer
+    this.rows = []; // nodes of the bars
     for (let i = 0; i < BARS; i++) this.#addBar();
     this.numbers = [...this.root.querySelectorAll("[data-part]")];
   }
@@ -182,7 +185,7 @@ export class JourneyFigure {
     this.bars.append(node);
   }
 
-  // Titles of the pages that the links open.
+  // Sets the titles of the links to other pages.
   linkTitles(pages) {
     this.pages = pages;
     for (const link of this.root.querySelectorAll(".more")) {
@@ -192,7 +195,7 @@ export class JourneyFigure {
     }
   }
 
-  // The sentence beside a step, and the page that explains it in full.
+  // Shows the sentence of a step, and the link to the page that explains it.
   showStory({ text, page }) {
     setText(this.storyText, text);
     if (this.storyLink.dataset.page === page) return;
@@ -200,7 +203,7 @@ export class JourneyFigure {
     this.linkTitles(this.pages);
   }
 
-  // One cell for each layer.
+  // Creates one cell per layer.
   arrangeLayers(names) {
     if (this.cells.length === names.length && this.cells.every(({ label }, i) => label === names[i])) return;
     const kept = this.root.getRootNode().activeElement;
@@ -220,11 +223,11 @@ export class JourneyFigure {
     if (index >= 0) this.cells[index]?.button.focus();
   }
 
-  // The boxes of the parts, from the figure's corner: { x, y, width, height } each, frames with their corner `inside` the canvas of the grid of layers.
-  // Gives the canvases that lie over others their sizes.
+  // Measures the boxes of the parts, { x, y, width, height } from the corner of the figure; boxes of layers also have their corner
+  // `inside` the canvas of the grid. Sizes the canvases that lie over other parts.
   measured() {
     const { root, layerGrid, frames, movingPatches, overlay } = this;
-    for (const node of [movingPatches, overlay, frames]) node.style.display = "none"; // so that their own sizes do not count
+    for (const node of [movingPatches, overlay, frames]) node.style.display = "none"; // their own sizes must not count
     const whole = { width: root.offsetWidth, height: root.offsetHeight };
     const long = [layerGrid.scrollWidth, layerGrid.scrollHeight];
     for (const node of [movingPatches, overlay, frames]) node.style.display = "";
@@ -257,7 +260,8 @@ export class JourneyFigure {
       );
       const outside = pictures.findIndex(({ note }) => note);
       if (outside >= 0) tiles.splice(outside, 0, element("span", { class: "outside", "aria-hidden": "true", text: pictures[outside].note }));
-      // The visitor's own first, as the row may be wider than the screen; they stay, since one may have the focus.
+      // The visitor's own photograph comes first, because the row may be wider than the screen. These tiles are kept, because one
+      // of them may have the focus.
       if (!this.gallery.firstChild) this.gallery.append(...this.#ownTiles());
       for (const old of this.gallery.querySelectorAll(".thumb, .outside")) old.remove();
       this.gallery.append(...tiles);
@@ -270,14 +274,15 @@ export class JourneyFigure {
     const input = element("input", { type: "file", accept: "image/*", hidden: true });
     input.addEventListener("change", () => {
       const [file] = input.files;
-      input.value = ""; // so that the same file may be chosen again
+      input.value = ""; // so that the same file can be chosen again
       if (file) actions.upload(file);
     });
     const upload = element("button", { class: "tile", type: "button", text: words.format("upload"), onclick: () => input.click() });
     return [upload, input, this.camera.tile, this.camera.input];
   }
 
-  // values: [{ name, value, text, before }] largest first, or null for empty slots. moving: whether the next are about to come
+  // values: [{ name, value, text, before }] in descending order, or null for empty bars. moving: whether the
+  // next values follow at once.
   showBars(values, moving) {
     const before = new Map(this.rows.map((row) => [row.key, row]));
     const free = this.rows.filter((row) => !values?.some(({ name }) => name === row.key));
@@ -288,7 +293,7 @@ export class JourneyFigure {
       row.node.classList.toggle("empty", !shown);
       row.node.classList.toggle("first", place === 0);
       row.button.disabled = !shown;
-      setAttribute(row.button, "aria-hidden", !shown); // it has no name
+      setAttribute(row.button, "aria-hidden", !shown); // an empty bar has no name
       row.key = shown?.name ?? null;
       setText(row.name, shown?.name ?? "");
       setText(row.value, shown?.text ?? "");
@@ -301,7 +306,8 @@ export class JourneyFigure {
       row.node.style.transform = `translateY(${place * 100}%)`;
       row.node.style.order = place;
     });
-    // A screen reader reads them in the order of the nodes. A node that is put in again does not move to its place: first they move.
+    // Screen readers read the bars in the order of the nodes. Inserting a node again would end its movement, so the
+    // nodes are reordered after it.
     clearTimeout(this.ordering);
     const other = order.some((row, place) => this.bars.children[place] !== row.node);
     if (!moving && other) this.ordering = setTimeout(() => this.bars.replaceChildren(...order.map(({ node }) => node)), MOVED_MS);

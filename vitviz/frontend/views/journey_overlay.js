@@ -1,5 +1,5 @@
-// What links the parts of the journey: patches that move to the sequence, the marks of the chosen token, arcs to its strongest targets,
-// and the lines from the sequence to a layer's frame and from there to the answer.
+// Connections between the parts of the journey: patches that move to the sequence, marks of the query and its strongest targets,
+// and lines from the sequence to the map of a layer and from there to the prediction.
 
 import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, PATCHES } from "../core/timeline.js";
@@ -9,10 +9,10 @@ import { drawMovingPatches, placeInSequence, rounded } from "../render/journey.j
 import { JourneyData, LINKS } from "./journey_data.js";
 import { CELL_GAP } from "./journey_figure.js";
 
-export const LINE_GAP = 5; // CSS pixels between two lines of patches
+export const LINE_GAP = 5; // CSS pixels between two lines of the sequence
 
 export class JourneyOverlay extends JourneyData {
-  // Runs `draw` where `state` is another text than last time.
+  // Calls `draw` if `state`, joined to a text, differs from the last call for that name.
   drawIfChanged(name, state, draw) {
     const text = state.join("|");
     if (this.drawn.get(name) === text) return;
@@ -43,7 +43,7 @@ export class JourneyOverlay extends JourneyData {
     return cells.slice(0, LINKS).map((to, rank) => ({ from, to, grown, strength: 1 - rank / LINKS }));
   }
 
-  // What lies over the parts of the figure: patches that move to the sequence, marks in it, and the lines of the chosen token.
+  // Paints the canvases over the figure: moving patches, marks in the sequence, and the lines of the pinned token.
   paintOverlay() {
     const { timeline, shown, figure, boxes, lines, size } = this;
     const moving = timeline.progress(PATCHES) > 0 && timeline.at < 1;
@@ -89,8 +89,8 @@ export class JourneyOverlay extends JourneyData {
     });
   }
 
-  // The way to a layer's frame: along above the grid of layers, and between two columns down to the row that it is in. The last point is above
-  // the frame. On a phone, whose grid of layers scrolls, it ends above the frame as it is scrolled.
+  // -> points of the line to the map of a layer: along the gutter above the grid of layers, then down between two columns to the
+  // layer's row. It ends above the map; on a phone, at the layer's scrolled position.
   pathToLayer(layer) {
     const { frames, layerGrid } = this.boxes;
     const { x, y, width } = frames[layer];
@@ -105,11 +105,11 @@ export class JourneyOverlay extends JourneyData {
     return { gutter, down: [[between, gutter], [between, above], [x + width / 2, above]] };
   }
 
-  // From above a frame to the answer's bars: beside the frames, or on a phone beneath them.
+  // -> points of the line from above a map to the bars: beside the maps, or on a phone below them
   pathToBars(from) {
     const { bars, layerGrid } = this.boxes;
     if (!this.size.narrow) return [from, [bars.x - 14, from[1]], [bars.x - 14, bars.y + 26]];
     const below = layerGrid.y + layerGrid.height;
-    return [[from[0], below], [from[0], below + 10], [bars.x + 3, below + 10], [bars.x + 3, bars.y]]; // not over the frame
+    return [[from[0], below], [from[0], below + 10], [bars.x + 3, below + 10], [bars.x + 3, bars.y]]; // around the map
   }
 }

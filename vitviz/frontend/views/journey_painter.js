@@ -1,5 +1,5 @@
-// How the journey is painted: every canvas and every bar follows from the playhead, the token that is asked about, the token under the
-// pointer and the arrays of the photograph. A canvas is drawn again only where what it shows is another.
+// Paints the journey: all canvases and bars, as functions of the playback position, the query token, the token under the pointer
+// and the data of the photograph. A canvas is drawn only if its state has changed.
 
 import { patchNamed } from "../core/layout.js";
 import { FIRST_LAYER, sequenceLines, PATCHES, POSITIONS } from "../core/timeline.js";
@@ -11,11 +11,11 @@ import { CELL_GAP, COMPACT, sizesFor } from "./journey_figure.js";
 import { JourneyDetails } from "./journey_details.js";
 import { LINE_GAP } from "./journey_overlay.js";
 
-const ROOM_FOR_SHARES = 110; // CSS pixels of a frame, under which number, name and share cannot stand above it
-const LIKELY = 0.5; // share of photographs for which a layer's reading is right, from which it is no longer pale
+const ROOM_FOR_SHARES = 110; // CSS pixels of a map, below which number, name and share do not fit above it
+const LIKELY = 0.5; // fraction of photographs with a correct reading after a layer, from which its name is not pale
 
 export class JourneyPainter extends JourneyDetails {
-  // Sizes.
+  // Layout.
 
   arrange() {
     const { root, photo, sequence, heads } = this.figure;
@@ -30,7 +30,7 @@ export class JourneyPainter extends JourneyDetails {
     for (const [name, value] of Object.entries({ photo: sizes.photo, answer: sizes.answer, frame: sizes.frame })) root.style.setProperty(`--${name}`, `${value}px`);
     root.style.setProperty("--columns", sizes.columns);
     const [rows, cols] = layout.grid;
-    // Before the photograph is here its shape is that of its patches: everything has its place from the first moment.
+    // Until the photograph is loaded its aspect ratio is that of the patch grid, so that nothing moves when it arrives.
     const [high, wide] = [0, 1].map((axis) => layout.grid[axis] * layout.patch_size[axis]);
     const ratio = this.shown ? this.shown.picture.height / this.shown.picture.width : high / wide;
     this.size = { ...sizes, width, photoHeight: Math.round(sizes.photo * ratio), frameHeight: Math.round(sizes.frame * ratio) };
@@ -54,13 +54,13 @@ export class JourneyPainter extends JourneyDetails {
     const before = [frames.width, frames.height].join();
     this.boxes = this.figure.measured();
     if ([frames.width, frames.height].join() !== before) {
-      this.drawn.clear(); // a canvas of another size is empty
+      this.drawn.clear(); // changing the size clears a canvas
       for (const cell of this.figure.cells) cell.painted = null;
     } else for (const name of ["ways", "movingPatches"]) this.drawn.delete(name);
     this.repaint();
   }
 
-  // The dark photographs, while picture and sizes are the same.
+  // Prepares the dark photographs, if picture or sizes have changed.
   darken() {
     const { grey } = this.shown;
     const { photo, photoHeight, frame, frameHeight } = this.size;
@@ -71,7 +71,7 @@ export class JourneyPainter extends JourneyDetails {
     this.darkFrame = dimmed(grey, frame, frameHeight, pixelRatio());
   }
 
-  // Painting: each canvas only where what it shows is another.
+  // Painting.
 
   paint() {
     const { timeline, shown } = this;
@@ -180,7 +180,7 @@ export class JourneyPainter extends JourneyDetails {
       const heat = shares ? (now ? Math.min(1, 3 * progress) : 1) : 0;
       const waiting = reached && !shares;
       const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
-      const coming = waiting && cell.painted === data.question && !this.layers[layer].loader?.error; // the frame stays until a stroke's numbers are here
+      const coming = waiting && cell.painted === data.question && !this.layers[layer].loader?.error; // the old map stays until a stroke's data arrive
       if (!coming) this.drawIfChanged(`frame ${step}`, state, () => {
         cell.painted = shares ? data.question : null;
         const context = clippedContext(figure.frames, this.boxes.frames[layer].inside, size.frame, size.frameHeight);
@@ -211,11 +211,11 @@ export class JourneyPainter extends JourneyDetails {
     setText(figure.layersTitle, words.format(size.width < COMPACT ? "layers_heading_short" : "layers_heading", { token }));
   }
 
-  // On a phone the grid of layers scrolls along with the playhead.
+  // On a phone, scrolls the grid of layers with playback.
   follow(layer) {
     if (this.followed === layer) return;
     this.followed = layer;
-    const { frame, width } = this.size; // measured before: asking for it here would lay the page out in a frame
+    const { frame, width } = this.size; // stored sizes, because measuring during a frame would force a layout
     this.figure.layerGrid.scrollTo({ left: layer * (frame + CELL_GAP) - width / 2, behavior: this.scrolling });
   }
 
@@ -238,7 +238,7 @@ export class JourneyPainter extends JourneyDetails {
     }
     const shown = this.barsShown && layer >= 0 && answer.bars[done]?.length > 0;
     const waiting = this.mask.cells.size > 0 && !this.reports.acknowledgedBy(this.shown.data.received);
-    this.drawIfChanged("bars", [shown, done, timeline.playing], () => figure.showBars(shown ? answer.bars[done] : null, timeline.playing)); // not on each movement
+    this.drawIfChanged("bars", [shown, done, timeline.playing], () => figure.showBars(shown ? answer.bars[done] : null, timeline.playing)); // not at every movement
     figure.bars.style.opacity = waiting ? 0.45 : 1;
     this.paintCurve(shown ? done : -1);
     setText(figure.note, shown ? this.readingNote(layer) : words.format(this.waiting ? "answer_waits" : "answer_empty"));
@@ -266,7 +266,7 @@ export class JourneyPainter extends JourneyDetails {
     for (const button of [figure.hideObject, figure.hideRest]) button.hidden = !has;
     figure.hideNone.disabled = this.mask.cells.size === 0;
     const { hiding, starting } = this.given ?? {};
-    figure.tools.hidden = !hiding && !starting; // its place is kept while the server starts
+    figure.tools.hidden = !hiding && !starting; // the space is reserved while the server starts
     for (const button of [figure.brush, figure.hideObject, figure.hideRest]) button.disabled = !hiding;
     const { output_token: outputToken } = this.shown?.data ?? {};
     figure.outputToken.hidden = !outputToken;
@@ -280,7 +280,7 @@ export class JourneyPainter extends JourneyDetails {
     setAttribute(figure.showHeads, "aria-pressed", this.open !== null);
     setAttribute(figure.showPixels, "aria-pressed", this.inPlace === "pixels");
     setAttribute(figure.showPositions, "aria-pressed", this.inPlace === "positions");
-    if (this.inPlace !== null) return; // its title names the patch
+    if (this.inPlace !== null) return; // the title is that of the open part
     setText(figure.sequenceTitle, this.open === null ? words.format("line_title") : words.format("heads_title", { layer: this.open }));
   }
 
@@ -295,13 +295,13 @@ export class JourneyPainter extends JourneyDetails {
     });
   }
 
-  // The caption states what the numbers show.
+  // The caption, a sentence with the values that are shown.
   describe() {
     const text = this.notice ?? this.captionText();
     setText(this.figure.caption, text);
     const { story } = this.shown.data;
     this.figure.showStory(this.timeline.finished ? story.at(-1) : story[this.timeline.step]);
-    if (this.timeline.playing) return; // a screen reader would read each of them out
+    if (this.timeline.playing) return; // a screen reader would read every caption of the playback
     this.announcer.label(this.figure.photo, `${this.words.format("photo_label", { alt: this.shown.data.alt })} ${text}`);
   }
 }

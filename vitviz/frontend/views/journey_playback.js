@@ -1,14 +1,14 @@
-// How the journey is played: the playhead and what moves it, the frames in between, and how dark the photograph is meanwhile.
+// Playback of the journey: its controls, the animation frames, and the dimming of the photograph during playback.
 
 import { FIRST_LAYER } from "../core/timeline.js";
 import { setAttribute } from "../parts/dom.js";
 import { JourneyPainter } from "./journey_painter.js";
 
-const FADE_MS = 90; // of the dimming of the photograph
-const LARGEST_STEP_MS = 100; // after the page was in the background the playback goes on where it was
+const FADE_MS = 90; // time constant of the dimming
+const LARGEST_STEP_MS = 100; // longest advance in one frame; a hidden tab pauses playback
 
 export class JourneyPlayback extends JourneyPainter {
-  // The state before the figure was removed: by a change of the page, or by Streamlit, which may mount it anew.
+  // Restores the state from before the figure was removed, by a change of page or because Streamlit mounts it again.
   restore(kept) {
     this.timeline.restore(kept);
     Object.assign(this, { seen: kept.seen, reached: kept.reached, open: kept.open, inPlace: kept.inPlace });
@@ -16,7 +16,8 @@ export class JourneyPlayback extends JourneyPainter {
     this.run();
   }
 
-  // Plays by itself at first. Where reduced motion is preferred all layers are shown at once, and the next step is the answer.
+  // Starts playback when a photograph is first shown. With the preference for reduced motion all layers are shown at once, and the
+  // prediction after the next step.
   begin() {
     this.endBrushing();
     if (this.reducedMotion.matches) this.timeline.seek(this.timeline.beforeAnswer);
@@ -37,7 +38,7 @@ export class JourneyPlayback extends JourneyPainter {
     this.repaint();
   }
 
-  // What is played shows attention in place of what is painted.
+  // Ends the hiding of patches, because playback shows attention over the photograph.
   endBrushing() {
     if (this.brushing) this.setBrushing(false);
   }
@@ -64,16 +65,16 @@ export class JourneyPlayback extends JourneyPainter {
     this.refresh();
   }
 
-  // A click on a step's name goes to its end; on the layer that is shown already it opens the heads.
+  // A click on a step goes to its end. A click on the layer that is already shown opens its heads.
   pressStep(step) {
     const layer = step - FIRST_LAYER;
     const there = this.timeline.at === step + 1;
-    // A windowed model's layers come as maps of one token, with no heads to open.
+    // Layers of a windowed model are maps of one token, without heads to open.
     const closed = layer < 0 || this.layers[layer]?.values || (there && this.open === layer);
     this.showStep(step, !closed && (there || this.open !== null) ? layer : null);
   }
 
-  // The heads of the layer that is shown, in the place of the sequence, and the sequence again.
+  // Opens the heads of the shown layer in place of the sequence, or closes them.
   showHeads() {
     const layer = this.layerOfHeads;
     this.showStep(layer + FIRST_LAYER, this.open === null ? layer : null);
@@ -83,7 +84,7 @@ export class JourneyPlayback extends JourneyPainter {
     return this.open ?? (this.timeline.layer >= 0 ? this.timeline.layer : this.layers.length - 1);
   }
 
-  // The end of a step. open: the layer whose heads are shown with it, or null
+  // Goes to the end of a step. open: the layer whose heads are opened, or null
   showStep(step, open) {
     this.clearNotice();
     this.endBrushing();
@@ -96,7 +97,7 @@ export class JourneyPlayback extends JourneyPainter {
     this.announce();
   }
 
-  // What belongs to the patch that is asked about, in the place where a layer's heads open: "pixels", "positions", or null.
+  // Opens details of the query patch in place of the sequence: "pixels", "positions", or null to close them.
   showInPlace(part) {
     this.clearNotice();
     this.inPlace = part;
@@ -107,11 +108,11 @@ export class JourneyPlayback extends JourneyPainter {
     if (part === "positions") this.announcer.announce(this.positionsText());
   }
 
-  // One class after each layer, by a press on its bar; null for the bars again.
+  // Opens the values of one class after each layer, at a click on its bar; null shows the bars again.
   showCurve(name) {
     const row = this.figure.rows.find(({ key }) => key === this.curve) ?? this.figure.rows[0];
     this.curve = name;
-    this.paint(); // before the focus goes there
+    this.paint(); // otherwise the button is hidden and cannot get the focus
     if (name === null) row.button.focus();
     else this.figure.curve.querySelector("button").focus();
   }
@@ -145,7 +146,7 @@ export class JourneyPlayback extends JourneyPainter {
     return this.dim !== aim;
   }
 
-  // The photograph is dark while it shows attention, and in colour at the end, where patches are painted.
+  // The photograph is dark while it shows attention. It is in colour at the end, and while patches are being hidden.
   dimTarget() {
     if (this.brushing) return 0;
     if (this.finished && this.hovered === null && this.pinned === null) return 0;
@@ -156,7 +157,7 @@ export class JourneyPlayback extends JourneyPainter {
     return this.timeline.finished;
   }
 
-  // The frames after a change: now, and while something fades.
+  // Paints the frames after a change: the current one, and those of a fading animation.
   refresh(now = false) {
     this.reach();
     if (!this.timeline.playing && this.dimTarget() !== this.dim) this.run();
