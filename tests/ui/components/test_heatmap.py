@@ -20,7 +20,10 @@ def test_one_scale_is_that_of_all_maps() -> None:
 def test_each_map_has_its_own_scale_and_the_caption_says_so() -> None:
     scales = MapScales.of(MAPS, "weight")
     assert scales.shared is None and [(each.low, each.high) for each in scales.each] == [(0.0, 3.0), (0.0, 30.0)]
-    assert "each map has its own scale" in scales.caption and scales.ends == ("a map's smallest", "a map's largest")
+    assert "each map has a scale of its own" in scales.caption and scales.ends == (
+        "a map's smallest",
+        "a map's largest",
+    )
     robust = MapScales.of(MAPS, "weight", robust=True)
     assert robust.ends[1] == "its 99th percentile" and [each.robust for each in robust.each] == [True, True]
 
