@@ -1,12 +1,16 @@
 """The first seconds of a visitor, what the start page's figure answers in, and what moves while pages open, in a real browser.
 
     python benchmarks/first_seconds.py --rounds 3 [--root CHECKOUT]
+    python benchmarks/first_seconds.py --only-pages --slow --causes [--cold] [--pages patches,model]
 
 A fresh server for each round, of this checkout or of another one. Prints a table for benchmarks/README.md: seconds from
 `streamlit run` to the first HTTP 200 and from there to the first moving picture, frames of more than 33 ms while the figure
 plays at 1280 x 800, milliseconds that the page's handlers work on a movement of the pointer, from that movement to the frame
 that shows it (of which half a frame is waiting for the next one to begin) and from the end of a stroke to the new answer, and
 the layout shift (CLS) of every page. The load of the machine is printed beside it.
+
+--slow opens the pages with a processor slowed four times and the network of a phone (1.6 Mbit/s, 150 ms a round trip), --cold
+each at a fresh server that has just begun to answer; --causes says what moved, where, and when.
 """
 
 from __future__ import annotations
@@ -34,9 +38,21 @@ SIZE = {"width": 1280, "height": 800}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 MOVES, STROKES = 120, 5
 WATCH = """
-window.moved = []; window.frames = []; window.hovers = []; window.works = new Map(); window.moving = null;
+window.moved = []; window.causes = []; window.frames = []; window.hovers = []; window.works = new Map(); window.moving = null;
 new PerformanceObserver((list) => {
-  for (const each of list.getEntries()) if (!each.hadRecentInput) window.moved.push(each.value);
+  for (const each of list.getEntries()) {
+    if (each.hadRecentInput) continue;
+    window.moved.push(each.value);
+    const boxOf = ({ x, y, width, height }) => [x, y, width, height].map(Math.round);
+    const named = ({ node, previousRect, currentRect }) => {
+      const marked = (node?.closest ? node : node?.parentElement)?.closest("[class*=st-key-], [data-testid]");
+      const name = marked && (/st-key-[\\w-]+/.exec(marked.className)?.[0] ?? marked.dataset.testid);
+      const what = `${name} <${node?.nodeName} ${(node?.textContent ?? "").slice(0, 30)}>`;
+      return `${what} ${boxOf(previousRect)} -> ${boxOf(currentRect)}`;
+    };
+    const moved = each.sources.map(named).join("; ");
+    window.causes.push(`${each.value.toFixed(4)} at ${Math.round(each.startTime)} ms: ${moved}`);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 const request = window.requestAnimationFrame.bind(window);
 let last = 0;
@@ -196,19 +212,57 @@ def strokes(page: Any, box: dict[str, float]) -> list[float]:
     return times
 
 
-def shift(browser: Any, address: str, name: str, *, phone: bool = False) -> float:
+# Lighthouse's phone: https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md
+SLOW_NETWORK = {"offline": False, "latency": 150, "downloadThroughput": 1_638_400 / 8, "uploadThroughput": 675_000 / 8}
+SLOW_PROCESSOR = 4
+QUIET_MS = 3_000  # without a request, and after it
+
+
+def shift(browser: Any, address: str, name: str, *, phone: bool, slow: bool = False, causes: bool = False) -> float:
     """CLS of one page in a browser that has nothing of it yet."""
     look: dict[str, Any] = PHONE if phone else {"viewport": SIZE}
     context = browser.new_context(**look)
     page = context.new_page()
+    page.set_default_timeout(240_000)
     page.add_init_script(WATCH)
+    if slow:
+        session = context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", SLOW_NETWORK)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": SLOW_PROCESSOR})
+    last = [time.monotonic()]
+    for event in ("request", "requestfinished", "requestfailed"):
+        page.on(event, lambda _: last.__setitem__(0, time.monotonic()))
     page.goto(f"{address}/{'' if name == 'start' else name}")
-    page.wait_for_selector("[data-testid=stHeading] h2", timeout=120_000)
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=120_000)
-    page.wait_for_timeout(3_000)
+    page.wait_for_selector("[data-testid=stHeading] h2")
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    while time.monotonic() - last[0] < QUIET_MS / 1000:
+        page.wait_for_timeout(QUIET_MS / 4)
     moved = page.evaluate("window.moved")
+    if causes and sum(moved) > 0.005:
+        print(
+            f"{name}{' on a phone' * phone}: {sum(moved):.3f}",
+            *page.evaluate("window.causes"),
+            sep="\n    ",
+            flush=True,
+        )
     context.close()
     return float(sum(moved))
+
+
+def shifts(browser: Any, root: Path, names: list[str], chosen: argparse.Namespace, address: str) -> dict[str, float]:
+    """CLS of every page, on a desk and on a phone; at a server of its own each where `chosen.cold`."""
+    found = {}
+    for name in names:
+        for phone in (False, True):
+            how = {"phone": phone, "slow": chosen.slow, "causes": chosen.causes}
+            if chosen.cold:
+                with served(root) as (own, _, _):
+                    moved = shift(browser, own, name, **how)
+            else:
+                moved = shift(browser, address, name, **how)
+            found[f"CLS{' on a phone' * phone}, {name}"] = moved
+    return found
 
 
 ASKED = {
@@ -226,22 +280,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--root", type=Path, default=ROOT, help="checkout whose app is measured")
     parser.add_argument("--no-pages", action="store_true", help="leave out the layout shift of the pages")
+    parser.add_argument("--only-pages", action="store_true", help="nothing but the layout shift of the pages")
+    parser.add_argument("--pages", default="", help="names of the pages whose layout shift is measured, all by default")
+    parser.add_argument("--slow", action="store_true", help="pages are opened with a slow processor and network")
+    parser.add_argument("--cold", action="store_true", help="each page is opened at a server that has just started")
+    parser.add_argument("--causes", action="store_true", help="what moved")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     chosen = parser.parse_args()
     root = chosen.root.resolve()
-    names = sorted(path.parent.name for path in (root / "vitviz" / "ui" / "pages").glob("*/page.py"))
+    every = sorted(path.parent.name for path in (root / "vitviz" / "ui" / "pages").glob("*/page.py"))
+    names = [] if chosen.no_pages else chosen.pages.split(",") if chosen.pages else every
     rows: dict[str, list[float]] = {}
     loads = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chosen.chromium, args=["--no-sandbox"])
         for _ in range(chosen.rounds):
             loads.append(os.getloadavg()[0])
-            with served(root) as (address, seconds, answered):
-                found = {"`streamlit run` to the first answer, s": seconds}
-                found |= first_visit(browser, address, answered) | figure(browser, address)
-                for name in () if chosen.no_pages else names:
-                    found[f"CLS, {name}"] = shift(browser, address, name)
-                    found[f"CLS on a phone, {name}"] = shift(browser, address, name, phone=True)
+            if chosen.cold:
+                found = shifts(browser, root, names, chosen, "")
+            else:
+                with served(root) as (address, seconds, answered):
+                    found = {"`streamlit run` to the first answer, s": seconds}
+                    found |= first_visit(browser, address, answered)
+                    found = {} if chosen.only_pages else found | figure(browser, address)
+                    found |= shifts(browser, root, names, chosen, address)
             for what, value in found.items():
                 rows.setdefault(what, []).append(value)
         browser.close()

@@ -123,7 +123,7 @@ class TestOwnPage:
                 return Response(status_code=304)
             return HTMLResponse("<html><body>app</body></html>", headers={"etag": "x", "last-modified": "y"})
 
-        own = Middleware(guards.OwnPage, css="p {}", scripts=["go()"])
+        own = Middleware(guards.OwnPage, css="p {}", scripts=["go()"], modules=["./a.js"])
         routes = [Route("/page", page), Route("/text", plain)]
         one = TestClient(Starlette(routes=routes, middleware=[own]))
         answer = one.get("/page", headers={"accept": "text/html", "if-none-match": "x", **headers})
@@ -132,7 +132,8 @@ class TestOwnPage:
 
     def test_style_and_scripts_are_in_the_page_before_anything_is_drawn(self) -> None:
         text, headers = self.served()
-        assert text == "<html><body>app<style>p {}</style><script>go()</script></body></html>"
+        link = '<link rel="modulepreload" crossorigin fetchpriority="low" href="./a.js">'
+        assert text == f"<html><body>app<style>p {{}}</style>{link}<script>go()</script></body></html>"
         assert int(headers["content-length"]) == len(text) and not {"etag", "last-modified"} & set(headers)
 
     def test_other_files_stay_as_they_are(self) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
+from pathlib import Path
 
 import pytest
+import streamlit
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -151,3 +155,17 @@ def test_every_other_guard_is_there(base: str) -> None:
         assert answer.status_code == status
         assert "frame-ancestors https://class.example;" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_scripts_of_elements_are_named_in_the_page_with_what_they_import():
+    """Streamlit's own list of what each script imports, in the script that imports it, is the reference."""
+    static = Path(streamlit.__file__).parent / "static"
+    named = {each.removeprefix("./static/js/") for each in assembly.element_scripts()}
+    already = (static / "index.html").read_text()
+    code = (static / re.search(r'src="\./(static/js/[^"]+)', already)[1]).read_text()
+    files = json.loads(re.search(r"m\.f=(\[.*?\])", code)[1])
+    for element in assembly.ELEMENTS:
+        name, places = re.search(rf"import\(`\./({element}\.[^`]+)`\),__vite__mapDeps\(\[([\d,]*)\]", code).groups()
+        needed = {name, *(files[int(place)].removeprefix("./") for place in places.split(",") if place)}
+        assert {each for each in needed if each.endswith(".js") and each not in already} <= named, element
+    assert len(named) < 100

@@ -75,6 +75,12 @@ class Frame:
             self._details = self._below.expander(words.DETAILS, key="details", on_change="rerun")
         return self._details
 
+    def complete(self) -> None:
+        """Marks open details as drawn: what stands below them is shown from then on (`shell.styles`)."""
+        if self._details is not None and self._details.open:
+            with self._details:
+                st.html('<i class="vv-detailed"></i>')
+
 
 def drawn() -> None:
     """Marks the figure as drawn: the elements below it are shown from then on (`shell.styles`)."""
@@ -118,8 +124,10 @@ def page(text: PageText, context: PageContext, **blanks: object) -> Iterator[Fra
     except Exception:  # not a rerun, which ends this run at once
         with suppress(Exception):  # the page's own error is the one to be shown
             show_lead()
+            places.complete()
         raise
     show_lead()
+    places.complete()
     if places.line:
         notice = text.lead + text.notice
     drawn()

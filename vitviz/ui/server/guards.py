@@ -106,12 +106,14 @@ class SecurityHeaders:
 
 class OwnPage:
     """Puts a style sheet and scripts into Streamlit's page, so that they are there before anything is drawn: what comes with a
-    run of the app comes after its first elements, and moves them.
+    run of the app comes after its first elements, and moves them. modules: addresses of scripts that it will import.
     """
 
-    def __init__(self, app: ASGIApp, css: str, scripts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, css: str, scripts: Iterable[str] = (), modules: Iterable[str] = ()) -> None:
         self.app = app
-        self._parts = "".join([f"<style>{css}</style>", *(f"<script>{each}</script>" for each in scripts)]).encode()
+        links = (f'<link rel="modulepreload" crossorigin fetchpriority="low" href="{each}">' for each in modules)
+        parts = [f"<style>{css}</style>", *links, *(f"<script>{each}</script>" for each in scripts)]
+        self._parts = "".join(parts).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _asks_for_page(scope):

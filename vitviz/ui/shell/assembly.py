@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib import import_module
+from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -96,8 +98,46 @@ def middleware(chosen: ServerSettings, pages: Iterable[str]) -> list[Middleware]
         ),
         Middleware(VisitorCookie, base_path=base),
         Middleware(KnownPages, pages=pages, base_path=base),
-        Middleware(OwnPage, css=styles.CSS, scripts=scripts),
+        Middleware(OwnPage, css=styles.CSS, scripts=scripts, modules=element_scripts()),
     ]
+
+
+# Streamlit's elements that nearly every page has.
+ELEMENTS = (
+    *(
+        "BidiComponent",
+        "Button",
+        "ButtonGroup",
+        "Checkbox",
+        "DownloadButton",
+        "Html",
+        "ImageList",
+        "PageLink",
+        "Progress",
+    ),
+    *("Selectbox", "Slider"),
+)
+
+
+def element_scripts() -> list[str]:
+    """Addresses, from a page's own, of the scripts of `ELEMENTS` and of what those import.
+
+    Streamlit imports each when its first element is to be drawn, which has a place of another size until then.
+    """
+    static = Path(st.__file__).parent / "static"
+    page = (static / "index.html").read_text(encoding="utf-8")
+    folder, found, done = static / "static" / "js", list[str](), set(_SCRIPTS.findall(page))
+    queue = sorted(path.name for path in folder.glob("*.js") if path.name.partition(".")[0] in ELEMENTS)
+    while queue:
+        name = queue.pop(0)
+        if name not in done:
+            done.add(name)
+            found.append(f"./static/js/{name}")
+            queue += _IMPORTED.findall((folder / name).read_text(encoding="utf-8"))
+    return found
+
+
+_SCRIPTS, _IMPORTED = re.compile(r"static/js/([^\"]+\.js)"), re.compile(r'(?:from|import)\s*"\./([^"]+\.js)"')
 
 
 @asynccontextmanager

@@ -30,9 +30,13 @@ CSS = """
 .stMain:not(:has(.vv-drawn)) .st-key-figure:has([data-testid="stSkeleton"]) { visibility: hidden; }
 /* A control with a name above it is 68 pixels high, and its script may come after the buttons beside it. */
 .st-key-controls:has([data-testid="stSkeleton"]) { min-height: 68px; }
-/* In the sidebar nothing is seen below a control whose script is still loading: its place may be too low. */
-[data-testid="stSidebarUserContent"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has(
-  [data-testid="stSkeleton"]) ~ * { display: none; }
+/* Nothing is seen below an element whose script is still loading: its place may be too low until then. */
+:is([data-testid="stSidebarUserContent"], [data-testid="stMain"])
+  :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"]):has([data-testid="stSkeleton"]) ~ * {
+  display: none;
+}
+/* Nor what stands below open details before those are complete. */
+.stMain :has(> .st-key-below details[open]):not(:has(.vv-detailed)) ~ * { display: none; }
 /* What is waited for before a page is there lies where its figure will be, and moves nothing when it goes. */
 :has(> .st-key-view):not(:has(> .st-key-view [data-testid="stAlert"])) {
   position: absolute; top: 7rem; left: 2rem; right: 2rem;
