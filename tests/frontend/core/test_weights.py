@@ -256,3 +256,18 @@ def test_rows_are_computed_once_for_all_heads_and_kept_within_their_bytes(run: R
     assert asked == [5, 7, 8, 5]  # 8 took the place of the oldest, 5
     body = "return [...new RowCache({ heads: 1, keys: 2, row: () => Float32Array.of(3, 4) }, 0).of(0)];"
     assert run(imports, body) == [3, 4]  # the row that is asked about, however large it is
+    body = """
+    const asked = [];
+    const row = (token) => { asked.push(token); return Float32Array.from([token, 1, 2, token + 2, 3, 6]); };
+    const weights = { heads: 2, queries: 3, keys: 3, row };
+    const [rows, large] = [new RowCache(weights, 36), new RowCache(weights, 35)];  // three means of three keys
+    const before = [rows.complete, large.complete];
+    rows.prepare();
+    rows.prepare();
+    const means = [0, 1, 2, 0].map((token) => [...rows.of(token)]), head = [...rows.of(0, 1)];
+    rows.prepare();
+    return [before, means, head, rows.complete, asked];"""
+    before, means, head, complete, asked = run(imports, body)
+    assert before == [False, True] and complete  # what would take more bytes is never computed in advance
+    assert means == [[1, 2, 4], [2, 2, 4], [3, 2, 4], [1, 2, 4]] and head == [2, 3, 6]
+    assert asked == [0, 1, 2, 0, 2]

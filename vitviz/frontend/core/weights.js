@@ -163,15 +163,30 @@ export function meanOfHeads(values, heads) {
 }
 
 // Caches the rows of a layer that were requested last, of every head and of their mean, in a limited number of
-// bytes; it holds at least one.
+// bytes; it holds at least one. If they take no more than that, the mean rows of all tokens
+// are computed in advance, one after the other.
 export class RowCache {
   constructor(weights, bytes) {
     Object.assign(this, { weights, most: Math.max(1, Math.floor(bytes / (4 * (weights.heads + 1) * weights.keys))), rows: new Map() });
+    this.means = 4 * weights.queries * weights.keys <= bytes ? new Float32Array(weights.queries * weights.keys) : null;
+    this.prepared = 0; // tokens, from the first on, whose mean is there
+  }
+
+  get complete() {
+    return this.means === null || this.prepared === this.weights.queries;
+  }
+
+  // The mean of one more token.
+  prepare() {
+    const { weights, means, prepared } = this;
+    means.set(meanOfHeads(weights.row(prepared), weights.heads), prepared * weights.keys);
+    this.prepared += 1;
   }
 
   // -> the row of a token: Float32Array (keys), of one head, or of the mean if `head` is null
   of(token, head = null) {
     const { weights, rows } = this;
+    if (head === null && token < this.prepared) return this.means.subarray(token * weights.keys, (token + 1) * weights.keys);
     let row = rows.get(token);
     if (!row) {
       const heads = weights.row(token);

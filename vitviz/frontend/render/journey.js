@@ -219,15 +219,13 @@ function drawArc(context, from, to, grown, thickness, thin) {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   if (grown <= 0 || Math.hypot(dx, dy) < 2) return;
   const bend = [(from[0] + to[0]) / 2 + dy * 0.18, (from[1] + to[1]) / 2 - Math.abs(dx) * 0.18 - 4];
+  // The first part of a quadratic curve is one, too.
+  const between = (one, other) => [0, 1].map((axis) => (1 - grown) * one[axis] + grown * other[axis]);
+  const middle = between(from, bend);
+  const tip = between(middle, between(bend, to));
   const path = new Path2D();
   path.moveTo(...from);
-  const steps = Math.max(2, Math.round(18 * grown));
-  let tip = from;
-  for (let i = 1; i <= steps; i++) {
-    const t = (grown * i) / steps;
-    tip = [0, 1].map((axis) => (1 - t) ** 2 * from[axis] + 2 * t * (1 - t) * bend[axis] + t ** 2 * to[axis]);
-    path.lineTo(...tip);
-  }
+  path.quadraticCurveTo(...middle, ...tip);
   context.lineCap = "round";
   for (const [colour, wide] of [[CASING, thickness + 2 * thin], [ACCENT_ON_PICTURES, thickness]]) {
     context.strokeStyle = colour;

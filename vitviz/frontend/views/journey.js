@@ -36,6 +36,7 @@ class Journey extends JourneyPlayback {
     this.sent = null; // the query, if another page was opened with it while nothing was pinned
     this.dim = 0;
     this.open = null; // the layer whose heads are open
+    this.hoverMoved = false; // whether the next painting is of a movement of the pointer alone
     this.inPlace = null; // what is open in place of the sequence: "pixels" or "positions" of a patch, or null
     this.positions = null; // { url, loader, numbers } of the comparison of positions, after it was opened
     this.curve = null; // the class whose values after each layer are shown
@@ -137,6 +138,9 @@ class Journey extends JourneyPlayback {
     this.loader.stop();
     for (const { loader } of this.layers) loader?.stop();
     this.positions?.loader.stop();
+    if (this.idle) window.cancelIdleCallback(this.idle);
+    cancelAnimationFrame(this.wordsFrame);
+    clearTimeout(this.wordsTimer);
     this.unloadPointed();
     this.figure.camera.close();
     this.status.destroy();
@@ -283,6 +287,7 @@ class Journey extends JourneyPlayback {
   hover(name) {
     if (name === this.hovered || (this.mask.stroke !== null && name === null)) return;
     this.hovered = name;
+    this.hoverMoved = true;
     this.refresh(true);
   }
 

@@ -10,7 +10,8 @@ import { cellUnder } from "../parts/input.js";
 import { ShareMap } from "../render/journey.js";
 
 export const LINKS = 3; // number of strongest targets with an arc
-const KEPT_BYTES = 2 ** 20; // bytes of the cache of a layer's rows
+const KEPT_BYTES = 2 ** 20; // bytes of the cache of a layer's rows, and of those computed in advance
+const LEAST_IDLE_MS = 2; // a row takes less
 
 export class JourneyData {
   // Loads one layer after another, so that the first layers are shown while later ones are loading.
@@ -33,6 +34,7 @@ export class JourneyData {
           if (numbers.arrays.shares) layer.values = numbers.arrays.shares;
           else takeRows(layer, numbers);
           this.repaint();
+          this.prepareRows();
           next(i + 1);
         },
         changed: () => {
@@ -45,6 +47,17 @@ export class JourneyData {
       layer.loader.load({ urls: { numbers: layer.url } });
     };
     next(0);
+  }
+
+  // Computes the rows that a pointer may ask for, while the browser is idle.
+  prepareRows() {
+    if (this.idle || !window.requestIdleCallback) return;
+    const next = () => this.layers.find(({ rows }) => rows && !rows.complete)?.rows;
+    this.idle = window.requestIdleCallback((deadline) => {
+      this.idle = 0;
+      while (deadline.timeRemaining() > LEAST_IDLE_MS && next()) next().prepare();
+      if (next()) this.prepareRows();
+    });
   }
 
   // For models whose queries and keys are too large to load for all layers: loads those of the shown layer when
@@ -135,8 +148,8 @@ export class JourneyData {
   }
 
   strongestCells(layer, shares) {
-    const { grid } = this.layers[layer];
-    const finite = shares.map((value) => (Number.isNaN(value) ? -1 : value));
+    const { grid, rows } = this.layers[layer];
+    const finite = rows ? shares : shares.map((value) => (Number.isNaN(value) ? -1 : value));
     const top = strongest(finite, LINKS + 1).filter((patch) => finite[patch] > 0);
     return top.map((patch) => [Math.floor(patch / grid[1]), patch % grid[1]]);
   }

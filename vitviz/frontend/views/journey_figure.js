@@ -16,7 +16,8 @@ export const CELL_GAP = 6; // CSS pixels between two maps in the grid of layers
 const AROUND = 408;
 const LOW = 820; // window height from which nothing is saved, as in the style sheet
 const SAVED = 22;
-const FRAMES_SHARE = 0.41; // fraction of the remaining height for the layers
+const FRAMES_SHARE = 0.435; // fraction of the remaining height for the layers
+const ROW_WORTH = 1.1; // how much larger the maps of a further row have to be
 const [CONTROLS, LINES] = [78, 190]; // CSS pixels of playback controls and gallery; of all lines of text together
 const HEADER = 620; // CSS pixels of width that fit the layers' title, scale and link on one line
 const WIDEST_ANSWER = 640;
@@ -34,7 +35,7 @@ const [SMALLEST_HEAD, LARGEST_HEAD, HEAD_GAP, HEAD_NAME] = [48, 180, 8, 20]; // 
 export function sizesFor(width, height, layers, type = 1) {
   const narrow = width < 620;
   if (narrow) return { narrow, photo: Math.min(width, 340), sequence: width, sequenceHeight: 110, answer: width, frame: 64, columns: layers };
-  const answer = Math.max(190, Math.min(280, Math.round(0.22 * width)));
+  const answer = Math.max(150, Math.min(280, Math.round(0.21 * width)));
   const room = width - answer - GAP;
   const spare = type > 1 ? CONTROLS - (type - 1) * LINES : 0;
   let best = null;
@@ -42,7 +43,7 @@ export function sizesFor(width, height, layers, type = 1) {
     const columns = Math.ceil(layers / rows);
     const tall = Math.max(300, height + spare - AROUND + (height > LOW ? 0 : SAVED) - Math.max(0, rows - 2) * ABOVE_ROW);
     const frame = Math.floor(Math.min((room - (columns - 1) * CELL_GAP) / columns, (FRAMES_SHARE * tall) / rows, 160));
-    if (!best || frame > best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - Math.max(LEAST_FRAMES, rows * frame), 0.36 * width, 480)) };
+    if (!best || frame > ROW_WORTH * best.frame) best = { frame, columns, photo: Math.floor(Math.min(tall - Math.max(LEAST_FRAMES, rows * frame), 0.36 * width, 480)) };
   }
   const { photo, frame, columns } = best;
   // The prediction has the width that the maps of layers leave.

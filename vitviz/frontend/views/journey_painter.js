@@ -81,12 +81,34 @@ export class JourneyPainter extends JourneyDetails {
     this.loadPointed();
     this.paintPhotograph();
     this.paintSequence();
-    this.paintOverlay();
     this.paintLayers();
     this.paintHeads();
     this.paintPixels();
     this.paintPositions();
     this.paintAnswer();
+    const late = this.hoverMoved && !timeline.playing;
+    this.hoverMoved = false;
+    if (late) this.paintWordsLater();
+    else this.paintWords();
+  }
+
+  // After the frame in which the maps answer the pointer: words and lines make the browser lay the page out, which would delay it.
+  paintWordsLater() {
+    this.wordsFrame ||= requestAnimationFrame(() => {
+      this.wordsTimer = setTimeout(() => {
+        this.wordsFrame = 0;
+        this.paintWords();
+      });
+    });
+  }
+
+  paintWords() {
+    const { timeline, figure, size, words } = this;
+    this.paintOverlay();
+    const query = this.queryIn(-1);
+    const cell = size.width < COMPACT && patchNamed(query ?? "");
+    const token = cell ? words.format("patch_short", { row: cell[0], col: cell[1] }) : this.tokenWords(query);
+    setText(figure.layersTitle, words.format(size.width < COMPACT ? "layers_heading_short" : "layers_heading", { token }));
     this.describe();
     const state = { at: timeline.at.toFixed(3), query: this.query ?? "", loaded: this.layers.filter(({ weights, values }) => weights || values).length };
     for (const [name, value] of Object.entries(state)) setAttribute(this.figure.root, `data-${name}`, value);
@@ -166,20 +188,20 @@ export class JourneyPainter extends JourneyDetails {
   }
 
   paintLayers() {
-    const { timeline, shown, figure, size, words } = this;
+    const { timeline, shown, figure, size } = this;
     const { data } = shown;
     const query = this.queryIn(-1);
     const target = this.targetOf(query);
+    const hidden = [...this.mask.cells].join();
     figure.cells.forEach((cell, layer) => {
       const step = layer + FIRST_LAYER;
       const reached = this.seen > step;
       const now = timeline.step === step;
       const progress = now ? timeline.progress(step) : this.seen > step ? 1 : 0;
-      cell.node.classList.toggle("now", now && !timeline.finished);
       const shares = reached ? this.patchShares(layer, query) : null;
       const heat = shares ? (now ? Math.min(1, 3 * progress) : 1) : 0;
       const waiting = reached && !shares;
-      const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, [...this.mask.cells]];
+      const state = [reached, query, target, heat.toFixed(2), now ? progress.toFixed(2) : "", shares !== null, waiting, hidden];
       const coming = waiting && cell.painted === data.question && !this.layers[layer].loader?.error; // the old map stays until a stroke's data arrive
       if (!coming) this.drawIfChanged(`frame ${step}`, state, () => {
         cell.painted = shares ? data.question : null;
@@ -199,16 +221,17 @@ export class JourneyPainter extends JourneyDetails {
         }
         context.restore();
       });
-      setText(cell.share, shares && size.frame >= ROOM_FOR_SHARES ? this.shareText(layer, shares, query) : "");
+      const share = shares && size.frame >= ROOM_FOR_SHARES ? this.shareText(layer, shares, query) : "";
       const reading = this.reached > step && this.barsShown ? data.answer?.steps?.[layer + 1] : null;
-      setText(cell.name, reading ? reading.name : "");
-      cell.name.classList.toggle("likely", reading?.right >= LIKELY);
-      cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
+      this.drawIfChanged(`label ${step}`, [share, Boolean(reading), now && !timeline.finished], () => {
+        cell.node.classList.toggle("now", now && !timeline.finished);
+        setText(cell.share, share);
+        setText(cell.name, reading ? reading.name : "");
+        cell.name.classList.toggle("likely", reading?.right >= LIKELY);
+        cell.bar.style.transform = `scaleX(${reading ? Math.max(0, Math.min(1, reading.length)) : 0})`;
+      });
     });
     if (size.narrow && timeline.layer >= 0) this.follow(timeline.layer);
-    const cell = size.width < COMPACT && patchNamed(query ?? "");
-    const token = cell ? words.format("patch_short", { row: cell[0], col: cell[1] }) : this.tokenWords(query);
-    setText(figure.layersTitle, words.format(size.width < COMPACT ? "layers_heading_short" : "layers_heading", { token }));
   }
 
   // On a phone, scrolls the grid of layers with playback.

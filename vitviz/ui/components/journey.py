@@ -106,7 +106,7 @@ def _upload(report: Mapping[str, Any]) -> SentPhotograph | None:
 # CSS of the space that the figure takes, as `frontend/views/journey_figure.js` sizes it, with empty places for the photograph,
 # the line of patches and two rows of six layers; on a phone one row. The figure has a ground of its own and covers it.
 _SPACE = """--high: calc(100svh - 386px); --empty: color-mix(in srgb, currentColor 9%, transparent);
---answer: clamp(190px, 22cqi, 280px); --frame: min((100cqi - var(--answer) - 58px) / 6, 0.205 * var(--high), 160px);
+--answer: clamp(150px, 21cqi, 280px); --frame: min((100cqi - var(--answer) - 58px) / 6, 0.2175 * var(--high), 160px);
 --photo: min(var(--high) - max(146px, 2 * var(--frame)), 36cqi, 480px); --below: calc(var(--photo) + 82px);
 --row: repeating-linear-gradient(90deg, var(--empty) 0 var(--frame), transparent 0 calc(var(--frame) + 6px));
 --place: linear-gradient(var(--empty) 0 0); --line: repeating-linear-gradient(var(--empty) 0 12px, transparent 0 28px);
@@ -114,7 +114,7 @@ background: var(--place) 0 28px / var(--photo) var(--photo),
   var(--line) calc(var(--photo) + 28px) 28px / 100% calc(var(--photo) - 40px),
   var(--row) 2px var(--below) / calc(6 * var(--frame) + 30px) var(--frame),
   var(--row) 2px calc(var(--below) + var(--frame) + 30px) / calc(6 * var(--frame) + 30px) var(--frame);
-background-repeat: no-repeat; height: calc(var(--photo) + 41svh + 126px);
+background-repeat: no-repeat; height: calc(var(--photo) + 43.5svh + 116px);
 @media (max-width: 640px) {
   --photo: min(100cqi, 340px); --frame: 64px; --below: calc(var(--photo) + 446px);
   background: var(--place) 0 28px / var(--photo) var(--photo),
