@@ -17,7 +17,7 @@ const LATE_LAYERS = 3;
 // CSS pixels of a patch in the sequence.
 const LARGEST_CELL = 40;
 const SMALLEST_CELL = 3;
-const WHOLE_ROWS_WORTH = 0.85;
+const WHOLE_ROWS_WORTH = 0.9;
 
 export class Timeline {
   constructor(layers) {

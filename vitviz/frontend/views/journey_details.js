@@ -65,7 +65,7 @@ export class JourneyDetails extends JourneyOverlay {
     const [high, wide] = shown.data.layout.patch_size;
     const side = this.openedSide;
     this.drawIfChanged("pixels", [cell, side, shown.data.question], () => {
-      const patch = words.format("patch", { row: cell[0], col: cell[1] });
+      const patch = this.patchTitle(cell);
       const context = clearedContext(figure.pixelCanvas, (side * wide) / Math.max(high, wide), (side * high) / Math.max(high, wide));
       drawPixels(context, { picture: shown.picture, grid: this.grid, cell, pixels: [high, wide], side: side / Math.max(high, wide) });
       const text = words.format("pixels_note", { high, wide, numbers: high * wide * shown.data.channels });
@@ -73,6 +73,10 @@ export class JourneyDetails extends JourneyOverlay {
       setText(figure.pixelsNote, text);
       setAttribute(figure.pixelCanvas, "aria-label", `${words.format("pixels_title", { patch })}: ${text}`);
     });
+  }
+
+  patchTitle([row, col]) {
+    return this.words.format(this.size.width < COMPACT ? "patch_short" : "patch", { row, col });
   }
 
   // Loads the data for the comparison of positions when it is opened. They depend on the model only, not on the photograph.
@@ -141,7 +145,7 @@ export class JourneyDetails extends JourneyOverlay {
     this.drawIfChanged("positions", [cell, target, side, values !== null, pinned, theme.ink, shown.data.position_map], () => {
       const [rows, cols] = this.grid;
       const [wide, high] = [(side * cols) / Math.max(rows, cols), (side * rows) / Math.max(rows, cols)];
-      const [title, text] = [words.format("positions_title", { patch: words.format(this.size.width < COMPACT ? "patch_short" : "patch", { row: cell[0], col: cell[1] }) }), this.positionsText()];
+      const [title, text] = [words.format("positions_title", { patch: this.patchTitle(cell) }), this.positionsText()];
       setText(figure.sequenceTitle, title);
       setText(figure.positionsText, text);
       const { heads, whole, window: reach } = this.positions?.numbers?.meta ?? {};

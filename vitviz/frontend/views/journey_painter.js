@@ -251,7 +251,8 @@ export class JourneyPainter extends JourneyDetails {
     const { answer } = this.shown.data;
     const done = timeline.finished ? this.layers.length : timeline.done;
     const layer = done - 1;
-    setText(figure.answerTitle, answer === null ? words.format(this.shown.data.silent === "untrained" ? "answer_title" : "features_title") : layer >= 0 ? words.format("answer_after", { layer }) : words.format("answer_title"));
+    const title = answer === null && this.shown.data.silent !== "untrained" ? "features_title" : answer !== null && layer >= 0 ? "answer_after" : "answer_title";
+    setText(figure.answerTitle, words.format(this.size.width < COMPACT && !this.size.narrow ? `${title}_short` : title, { layer }));
     if (answer === null) this.paintCurve(-1);
     this.paintFeatures();
     if (answer === null) {

@@ -106,6 +106,8 @@ export class JourneyPlayback extends JourneyPainter {
     this.arrange();
     this.repaint();
     if (part === "positions") this.announcer.announce(this.positionsText());
+    // On a phone its place may be below the screen.
+    if (part !== null && this.size?.narrow) this.figure.sequenceSection.scrollIntoView({ block: "nearest", behavior: this.reducedMotion.matches ? "auto" : "smooth" });
   }
 
   // Opens the values of one class after each layer, at a click on its bar; null shows the bars again.
