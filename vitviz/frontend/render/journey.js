@@ -72,7 +72,7 @@ export function placeInSequence(index, { size, columns }, gap) {
   return [(index % columns) * size, line * (2 * size + gap), size];
 }
 
-const COLUMN_NUMBERS = 18; // CSS pixels below the columns
+const [COLUMN_NUMBERS, WIDEST_NUMBER] = [18, 16]; // CSS pixels below the columns, and of a number there
 
 function drawPatch(context, picture, grid, cell, x, y, width, height = width) {
   const [sx, sy, sw, sh] = boxOf(grid, cell, picture);
@@ -115,6 +115,7 @@ export function drawScaledMap(context, width, height, { map, grid, marks, ends, 
 // `step` has the accent colour.
 export function drawColumns(context, { values, step, width, height, accent, ink }) {
   const [across, tall] = [width / values.length, height - COLUMN_NUMBERS];
+  const every = Math.ceil(WIDEST_NUMBER / across); // which of the numbers have room, from the last on
   context.font = "12px sans-serif";
   context.textAlign = "center";
   values.forEach((value, at) => {
@@ -122,7 +123,7 @@ export function drawColumns(context, { values, step, width, height, accent, ink 
     context.fillStyle = at === step ? accent : ink;
     context.globalAlpha = at <= step ? 1 : 0.25;
     context.fillRect(at * across + 1, tall - long, across - 2, long);
-    if (at) context.fillText(at - 1, (at + 0.5) * across, height - 2);
+    if (at && (values.length - 1 - at) % every === 0) context.fillText(at - 1, (at + 0.5) * across, height - 2);
     context.globalAlpha = 1;
   });
 }

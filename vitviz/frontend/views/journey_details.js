@@ -16,7 +16,7 @@ import { JourneyOverlay } from "./journey_overlay.js";
 
 const FEATURES_SIDE = 150; // CSS pixels
 const [LEAST_PIXELS, MOST_PIXELS] = [160, 300]; // CSS pixels of a patch in the view of its pixels
-const CURVE_HEIGHT = 128; // CSS pixels
+const [CURVE_HEIGHT, CURVE_TITLE] = [128, 22]; // CSS pixels, and of a second line of its title
 
 export class JourneyDetails extends JourneyOverlay {
   // Paints the heads of the open layer, in place of the sequence.
@@ -174,10 +174,11 @@ export class JourneyDetails extends JourneyOverlay {
     if (!values) return;
     const { accent, ink } = this.host.theme();
     const text = (at) => (answer.probability ? percent(values[at]) : values[at].toFixed(2));
+    const height = CURVE_HEIGHT - (size.width < COMPACT && !size.narrow ? CURVE_TITLE : 0);
     this.drawIfChanged("curve", [this.curve, step, size.answer, values, accent, ink], () => {
       setText(figure.curveTitle, words.format("curve_title", { name: this.curve, value: text(step) }));
-      const context = clearedContext(figure.curveCanvas, size.answer, CURVE_HEIGHT);
-      drawColumns(context, { values, step, width: size.answer, height: CURVE_HEIGHT, accent, ink });
+      const context = clearedContext(figure.curveCanvas, size.answer, height);
+      drawColumns(context, { values, step, width: size.answer, height, accent, ink });
       const spoken = values.map((_, at) => (at ? words.format("curve_layer", { layer: at - 1, value: text(at) }) : words.format("curve_input", { value: text(at) })));
       setAttribute(figure.curveCanvas, "aria-label", `${this.curve}. ${spoken.join(", ")}`);
     });
