@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -286,3 +288,41 @@ def test_what_stands_side_by_side_shares_its_edges_and_moves_nothing(tab, name):
     assert at(".st-key-lead").bounding_box()["y"] == lead
     shown.screenshot(f"{name}-edges")
     assert shown.errors() == []
+
+
+LATE = re.compile(r"/static/js/(Html|ButtonGroup|Selectbox|BidiComponent|Checkbox|Slider|ImageList)\.")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["patches", "model"])
+def test_nothing_moves_where_scripts_of_elements_come_late(browser, server, name):
+    shown = AppTab(browser, server, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    shown.page.add_init_script(WATCH)
+    late = []
+
+    def come_late(route) -> None:
+        late.append(route.request.url)
+        time.sleep(0.25)  # one after the other
+        route.continue_()
+
+    shown.page.route(LATE, come_late)
+    shown.open(name)
+    shown.page.wait_for_timeout(500)
+    assert late and sum(value for value, _ in shown.page.evaluate("window.moved")) < 0.05
+    shown.page.unroute_all(behavior="wait")
+    shown.close()
+
+
+@pytest.mark.long
+def test_what_stands_below_details_waits_until_they_are_complete(browser, server):
+    shown = AppTab(browser, server, viewport={"width": 1280, "height": 800})
+    shown.page.add_init_script(WATCH)
+    shown.open("patches")
+    shown.page.evaluate("window.moved.length = 0")
+    shown.page.locator(".st-key-below summary").click()
+    shown.expect(shown.page.locator(".st-key-details .vv-detailed")).to_have_count(1)
+    shown.settled()
+    shown.page.wait_for_timeout(300)
+    assert shown.page.locator(".st-key-around").is_visible()
+    assert sum(value for value, _ in shown.page.evaluate("window.moved")) < 0.05
+    shown.close()
