@@ -116,9 +116,9 @@ background: var(--place) 0 28px / var(--photo) var(--photo),
   var(--row) 2px calc(var(--below) + var(--frame) + 30px) / calc(6 * var(--frame) + 30px) var(--frame);
 background-repeat: no-repeat; height: calc(var(--photo) + 43.5svh + 116px);
 @media (max-width: 640px) {
-  --photo: min(100cqi, 340px); --frame: 64px; --below: calc(var(--photo) + 474px);
+  --photo: min(100cqi, 340px); --frame: 64px; --below: calc(var(--photo) + 498px);
   background: var(--place) 0 28px / var(--photo) var(--photo),
-  var(--line) 0 calc(var(--photo) + 294px) / 100% 96px,
+  var(--line) 0 calc(var(--photo) + 318px) / 100% 96px,
     var(--row) 2px var(--below) / 100% var(--frame);
   background-repeat: no-repeat;
 }"""
