@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -149,6 +152,34 @@ def test_with_reduced_motion_a_step_is_there_at_once(tab):
     assert "true" not in root.evaluate("root => root.moves")
     picture, area = (shown.page.locator(f".by-hand {name}").bounding_box() for name in ("canvas.photo", ".area"))
     assert picture["y"] >= 0 and area["y"] + area["height"] <= 844
+    assert shown.errors() == []
+
+
+@pytest.mark.long
+def test_the_numbers_of_one_patch_are_not_read_as_those_of_the_next(tab):
+    from playwright.sync_api import Error
+
+    shown = tab("by_hand?image=motorcycle&query=r9c9&head=2&step=softmax")
+    at_step(shown, "softmax")
+    photo, readout = (shown.page.locator(f".by-hand {name}") for name in ("canvas.photo", ".readout"))
+    shown.expect(readout).to_have_text(re.compile(r"row 9, column 9 · \d"))
+    readout.evaluate(
+        "node => { window.read = []; new MutationObserver(() => window.read.push(node.textContent))"
+        ".observe(node, { childList: true, characterData: true, subtree: true }); }"
+    )
+    held: list[Any] = []
+    shown.page.route("**/payload/**", lambda route: held.append(route))
+    photo.focus()
+    shown.page.keyboard.press("ArrowRight")
+    shown.until(lambda: held)
+    shown.expect(readout).to_have_text("loading …")
+    shown.page.unroute("**/payload/**")
+    with suppress(Error):
+        for route in held:
+            route.continue_()
+    shown.expect(readout).to_have_text(re.compile(r"row 9, column 10 · \d"))
+    of_the_next = {text for text in shown.page.evaluate("window.read") if "column 10" in text}
+    assert of_the_next == {readout.inner_text()}
     assert shown.errors() == []
 
 
