@@ -187,6 +187,9 @@ class TestUploads:
 
     def test_an_upload_that_does_not_come_on_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(uploads, "FIRST_SECONDS", 0.05)
+        monkeypatch.setattr(uploads, "READ_AT_ONCE", 1)
+        monkeypatch.setattr(uploads, "WAIT_SECONDS", -1.0)
+        monkeypatch.setattr(uploads, "UPLOADS_AT_ONCE", 1)
         guard, parts = self.slow(self.read), [bytes(100)]
 
         async def receive() -> dict[str, object]:
@@ -196,7 +199,11 @@ class TestUploads:
 
         assert awaited(self.send(guard, receive)) == 413
         assert self.headers[b"connection"] == b"close", "what still comes is not read"
-        assert not guard._places.taken and not guard._places._waiting and not guard._under_way
+
+        async def receive_whole() -> dict[str, object]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        assert awaited(self.send(guard, receive_whole)) == 200, "the only place is free again"
 
     def waited(self, monkeypatch: pytest.MonkeyPatch, others: int, parts: list[tuple[float, int]]) -> list[float]:
         """The seconds that each part of an upload, (seconds it takes, bytes), is waited for, beside others of the address."""
@@ -261,7 +268,15 @@ class TestUploads:
             assert await self.send(guard, receive, "three", "5") == 503
             over.set()
             assert await asyncio.gather(*sent) == [200] * 5, "who waited has the place of another"
-            assert not guard._places.taken and not guard._places._waiting and not guard._under_way
+            over.clear()
+            reading.clear()
+            addresses = ["one", "one", "two", "two"]
+            sent = [
+                asyncio.create_task(self.send(guard, receive, *each)) for each in zip(addresses, "abcd", strict=True)
+            ]
+            await reads(*addresses)
+            over.set()
+            assert await asyncio.gather(*sent) == [200] * 4, "all places were free again"
 
         awaited(run())
 
@@ -310,7 +325,12 @@ class TestUploads:
             for last in "df":
                 ends[last].set()
             assert await asyncio.gather(*(sent[session] for session in "acdef")) == [200] * 5
-            assert not guard._places.taken and not guard._places._waiting and not guard._under_way
+            later = [asyncio.create_task(self.send(guard, receive, address, address)) for address in ("one", "two")]
+            await settle()
+            assert order[-2:] == ["one", "two"], "both places are free again"
+            for last in ("one", "two"):
+                ends[last].set()
+            assert await asyncio.gather(*later) == [200] * 2
 
         awaited(run())
 
