@@ -33,7 +33,7 @@ def built(name: str) -> torch.nn.Module:
 
 
 def traced(name: str) -> Trace:
-    """The small model's view of a picture of noise."""
+    """The trace of the small model for an image of noise."""
     module, side = built(name), SMALL[name][1]
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2))
     made = record(module, pixels, None)

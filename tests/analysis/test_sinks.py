@@ -137,13 +137,13 @@ def test_a_share_is_what_the_token_loses_when_that_value_is_zero(family):
         made[:, key, 2 * 48 + head * size : 2 * 48 + (head + 1) * size] = 0
         return made
 
-    listening = block.norm2.register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0][0, query]))
+    handle = block.norm2.register_forward_pre_hook(lambda _module, inputs: states.append(inputs[0][0, query]))
     with torch.inference_mode():
         module(x)
         zeroing = block.attn.qkv.register_forward_hook(without)
         module(x)
         zeroing.remove()
-    listening.remove()
+    handle.remove()
     lost = float((states[0] - states[1]).norm())
     layer = record(module, x, layout).layers[1]
     share = layer.row(query)[head, key] * value_norms(BareModel(module, layout), x[0])[1][head, key]

@@ -141,7 +141,7 @@ def test_the_last_cell_is_erased_and_a_button_pressed_after_it_counts(replies: A
 
 
 @pytest.mark.long
-def test_a_stroke_and_a_button_heard_in_one_run_count_in_their_order(replies: Any) -> None:
+def test_a_stroke_and_a_button_received_in_one_run_count_in_their_order(replies: Any) -> None:
     shown = replies("paint&seconds=1.5")
     canvas = shown.picture("painted").locator("canvas.main")
     shown.page.mouse.click(**shown.over(canvas, 1, 0, 14))

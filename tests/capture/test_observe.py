@@ -73,7 +73,7 @@ def test_an_exception_of_the_receiver_ends_the_pass_and_leaves_nothing():
     assert hooks(module) == 0
 
 
-def test_an_unknown_model_is_heard_through_the_fused_call():
+def test_an_unknown_model_is_recorded_through_the_fused_call():
     model = Toy(lambda h: F.scaled_dot_product_attention(h, h * 2, h, scale=0.7))
     layer = record(model, picture(), GRID).layers[0]
     q = layer.q
@@ -102,7 +102,7 @@ def test_grouped_queries_share_their_keys():
     torch.testing.assert_close(layer.weights(), expected)
 
 
-def test_an_explicit_softmax_is_heard_with_the_weights_as_used():
+def test_an_explicit_softmax_is_recorded_with_the_weights_as_used():
     model = Toy(lambda h: (h @ h.transpose(-2, -1)).softmax(-1) @ h)
     layer = record(model, picture(), GRID).layers[0]
     assert layer.explicit is not None
@@ -149,7 +149,7 @@ def test_attention_over_something_else_than_the_grid_is_refused_with_its_shape()
         record(model, picture(), GRID)
 
 
-def test_a_batch_streams_through_listening_call_by_call():
+def test_a_batch_is_observed_call_by_call():
     module = tiny()
     shapes = []
     with torch.inference_mode(), observe(module, lambda call: shapes.append((call.module, call.shape))):
@@ -177,7 +177,7 @@ def test_values_and_hidden_states_are_kept_when_asked_for():
         record(module, x, layout, hidden=("blocks.9",))
 
 
-def test_half_precision_is_heard_and_weights_are_computed_in_single():
+def test_half_precision_is_recorded_and_weights_are_computed_in_single():
     module = tiny().bfloat16()
     recording = record(module, torch.randn(1, 3, 32, 32).bfloat16(), TokenLayout(("cls",), (2, 2), (16, 16)))
     weights = recording.layers[0].weights()
@@ -219,7 +219,7 @@ def test_values_are_not_kept_alive_by_queries_and_keys():
     assert layer.nbytes == 4 * (layer.q.numel() + layer.k.numel() + layer.lse.numel())
 
 
-def test_heads_that_share_keys_by_broadcasting_are_heard_with_them():
+def test_heads_that_share_keys_by_broadcasting_are_recorded_with_them():
     layer = record(Toy(lambda h: F.scaled_dot_product_attention(h, h[:, 1:], h[:, 1:])), picture(), GRID).layers[0]
     torch.testing.assert_close(layer.weights(), (layer.q @ layer.q[1:].transpose(1, 2) / 2).softmax(-1))
     assert layer.k.shape == layer.q.shape

@@ -34,7 +34,7 @@ def fused(heads):
 
 
 class LinearLayers(TorchFunctionMode):
-    """Somebody else who listens, and counts linear layers."""
+    """Another function mode, which counts linear layers."""
 
     received = 0
 
@@ -44,7 +44,7 @@ class LinearLayers(TorchFunctionMode):
 
 
 def observed_by(module: nn.Module, **knobs) -> str:
-    """What a recording of `module` listens with, seen from inside the pass."""
+    """How a recording observes `module`, seen from inside the pass."""
     seen = set()
 
     def progress(_: int, __: int) -> None:
@@ -57,7 +57,7 @@ def observed_by(module: nn.Module, **knobs) -> str:
     return seen.pop()
 
 
-def test_it_hears_what_a_mode_hears():
+def test_the_patch_observes_what_a_mode_observes():
     module, x = tiny(), noise()
     calls = []
     with torch.inference_mode(), observe(module, calls.append):
@@ -72,7 +72,7 @@ def test_it_hears_what_a_mode_hears():
         )
 
 
-def test_it_stands_in_where_all_attention_is_fused_and_nowhere_else():
+def test_the_patch_is_used_where_all_attention_is_fused_and_nowhere_else():
     assert observed_by(tiny()) == "replaced"
     assert observed_by(Toy(fused).eval()) == "replaced"
     assert observed_by(Toy(lambda h: (h @ h.mT).softmax(-1) @ h).eval()) == "mode"
@@ -93,7 +93,7 @@ def test_the_switch_keeps_torchs_function_in_its_place():
     assert torch.equal(off.logits, record(module, x, TINY).logits)
 
 
-def test_it_goes_away_after_an_exception_and_with_the_last_listener():
+def test_the_patch_is_removed_after_an_exception_and_with_the_last_observer():
     def stop(_: int, __: int) -> None:
         raise Cancelled("enough")
 
@@ -117,7 +117,7 @@ def test_it_goes_away_after_an_exception_and_with_the_last_listener():
     assert F.scaled_dot_product_attention is FUSED
 
 
-def test_other_threads_are_not_heard():
+def test_other_threads_are_not_observed():
     q = torch.randn(1, 2, 5, 4)
     expected, found, received = F.scaled_dot_product_attention(q, q, q), [], []
 
@@ -134,7 +134,7 @@ def test_other_threads_are_not_heard():
     assert all(torch.equal(each, expected) for each in found)
 
 
-def test_where_other_functions_are_listened_to_as_well_both_hear():
+def test_beside_another_function_mode_both_observe():
     module = tiny()
     alone = record(module, noise(), TINY)
     with LinearLayers() as other:
@@ -157,19 +157,19 @@ def changed_inside(heads):
         return F.scaled_dot_product_attention(heads, heads, heads)
 
 
-def test_what_is_changed_on_the_way_is_heard_as_it_was_used():
+def test_a_changed_call_is_recorded_as_it_was_used():
     module, x = Toy(changed_inside).eval(), picture()
     (layer,) = record(module, x, GRID).layers
     torch.testing.assert_close(layer.q, 2 * layer.k)
 
 
-def test_a_model_with_a_name_of_its_own_for_the_fused_call_is_heard_all_the_same():
+def test_a_model_with_a_name_of_its_own_for_the_fused_call_is_recorded_too():
     module = Toy(lambda h: ITS_OWN_NAME(h, h, h)).eval()
     assert [call.fused for call in known_calls(module, (8, 12))] == [True]
     assert len(record(module, picture(), GRID).layers) == 1
 
 
-def test_a_pass_that_everything_was_heard_of_is_not_made_again():
+def test_a_pass_that_was_observed_whole_is_not_repeated():
     attends, passes = True, []
 
     def attend(heads):
@@ -207,7 +207,7 @@ class Explicit(nn.Module):
         return own.proj(((q * own.scale) @ k.mT).softmax(-1).matmul(v).transpose(1, 2).flatten(2))
 
 
-def test_a_model_that_was_changed_is_heard_as_it_is_now():
+def test_a_model_that_was_changed_is_recorded_as_it_is_now():
     module, x = tiny(), noise()
     before = record(module, x, TINY)
     module.blocks[1].attn = Explicit(module.blocks[1].attn)

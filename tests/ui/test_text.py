@@ -270,9 +270,9 @@ def test_every_work_is_cited_by_paper_and_link():
 
 def test_the_story_and_the_questions_lead_to_pages_that_there_are():
     names = {page.name for page in pages()}
-    told = " ".join(caption.text for caption in journey.CAPTIONS)
+    captions = " ".join(caption.text for caption in journey.CAPTIONS)
     for part in ("translation", "depends on", "imposed", "pixel_pairs", "wheel", "convolution", "cost", "outline"):
-        assert part in told
+        assert part in captions
     assert len(journey.QUESTIONS) == 5
     for each in (*journey.CAPTIONS, *journey.QUESTIONS):
         assert each.page in names and set(each.references) <= set(PUBLICATIONS)
@@ -292,9 +292,9 @@ def test_only_where_there_is_a_mouse_and_a_keyboard_do_texts_speak_of_them():
     wrong = []
     for where, text in every.items():
         sibling = re.sub(r"\]$", "_touch]", where) if where.endswith("]") else f"{where}_TOUCH"
-        told = [piece.text for piece in text.bases if not {"mouse", "keyboard"} & {*piece.when}]
-        if any(HANDS.search(piece) for piece in told) and sibling not in every:
-            wrong.append((where, told))
+        pieces = [piece.text for piece in text.bases if not {"mouse", "keyboard"} & {*piece.when}]
+        if any(HANDS.search(piece) for piece in pieces) and sibling not in every:
+            wrong.append((where, pieces))
     assert wrong == []
 
 

@@ -209,7 +209,7 @@ def test_torchs_own_attention_is_refused_in_every_way_of_asking(model, kind):
         assert torch.equal(module(x), before)
 
 
-def test_torchs_own_attention_is_heard_where_it_pools():
+def test_torchs_own_attention_is_recorded_where_it_pools():
     module, x = TorchPools().eval(), picture()
     (placement,) = placements_of(module, SIZE)
     assert (placement.kind, placement.key_layout) == ("pooling", GRID)

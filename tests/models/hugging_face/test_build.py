@@ -66,11 +66,11 @@ def test_the_smaller_margin_is_at_the_top_and_left(size):
     preprocessing, wanted = preprocessing_of(processor, (32, 32))
     image = photograph(*size)
 
-    class Asked:
-        name, input_size = "asked", wanted
+    class SizedModel:
+        name, input_size = "sized", wanted
 
-    Asked.preprocessing = preprocessing
-    prepared = prepare(Asked(), image)
+    SizedModel.preprocessing = preprocessing
+    prepared = prepare(SizedModel(), image)
     expected = processor(image, return_tensors="pt").pixel_values[0]
     torch.testing.assert_close(prepared.input, expected, atol=2e-6, rtol=0)
     left, top, right, bottom = prepared.box
@@ -95,13 +95,13 @@ def test_other_settings_are_followed(settings):
     processor = transformers.ViTImageProcessorPil(**{"size": {"height": 32, "width": 32}, **settings})
     preprocessing, wanted = preprocessing_of(processor, (32, 32))
 
-    class Asked:
-        name, input_size = "asked", wanted
+    class SizedModel:
+        name, input_size = "sized", wanted
 
-    Asked.preprocessing = preprocessing
+    SizedModel.preprocessing = preprocessing
     image = photograph(97, 61)
     expected = processor(image, return_tensors="pt").pixel_values[0]
-    torch.testing.assert_close(prepare(Asked(), image, "squash").input, expected, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(prepare(SizedModel(), image, "squash").input, expected, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("edge", "crop"), [(256, 224), (224, 224), (93, 32), (246, 32), (396, 32), (592, 518)])

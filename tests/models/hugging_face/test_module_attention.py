@@ -64,7 +64,7 @@ def test_bfloat16_stays_near_the_models_own_attention_in_full(case):
 
 
 def test_logits_are_bit_identical_to_the_plain_model(case):
-    """With and without listening, and to transformers' own call of the module inside."""
+    """With and without observing, and to transformers' own call of the module inside."""
     x = picture(case.tiny)
     traced = trace_input(case.sized, x[0]).logits
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def test_a_patch_token_is_where_its_pixels_are(case):
     assert moved == [layout.token_at(row, col)]
 
 
-def test_the_pooling_of_siglip_is_heard_head_by_head(written):
+def test_the_pooling_of_siglip_is_recorded_head_by_head(written):
     """Against the same arithmetic by hand: torch's own module, which hands out no more than the mean of its heads."""
     case = written(next(t for t in TINIES if t.made == "SiglipVisionModel"))
     x = picture(case.tiny)

@@ -206,8 +206,8 @@ def test_a_missing_description_is_not_called_damage(copy):
 def test_a_description_without_a_field_names_it(copy, field, load):
     for stem in (embedded.VIT, embedded.CNN):
         path = copy / "models" / f"{stem}.json"
-        told = json.loads(path.read_text())
-        path.write_text(json.dumps({name: value for name, value in told.items() if name != field}))
+        described = json.loads(path.read_text())
+        path.write_text(json.dumps({name: value for name, value in described.items() if name != field}))
     with pytest.raises(ModelError, match=rf"damaged: it has no {field}"):
         load()
 

@@ -52,7 +52,7 @@ def prediction_of(shown) -> str:
 
 
 def journey_of(shown) -> dict:
-    """What the figure of the start page is told."""
+    """The data that the figure of the start page is sent."""
     return next(
         data for data in (json.loads(x.proto.json) for x in shown.at.get("bidi_component")) if "gallery" in data
     )
@@ -76,9 +76,9 @@ def test_opens_on_the_first_sample_with_a_prediction(app, page):
         for step, bars in enumerate(figure["answer"]["bars"]):
             for bar in bars:
                 assert figure["answer"]["curves"][bar["name"]][step] == pytest.approx(bar["length"], abs=1e-4)
-        assert len(figure["story"]) == len(figure["layers"]) + 3 and all(told["text"] for told in figure["story"])
+        assert len(figure["story"]) == len(figure["layers"]) + 3 and all(step["text"] for step in figure["story"])
         assert figure["story"][0]["text"].startswith("Transformers were first used for translation")
-        assert {told["page"] for told in figure["story"]} == {
+        assert {step["page"] for step in figure["story"]} == {
             "by_hand",
             "patches",
             "compare",

@@ -144,8 +144,8 @@ def test_the_start_page_answers_only_what_is_true_of_this_model(app, model):
     assert "The attention weights of a layer depend on the picture." in shown.text
     assert "built-in neighbourhood" not in str(journey_of(shown)["story"])
     assert f"load_model('{model}'" in shown.at.code[0].value and "rollout" not in shown.at.code[0].value
-    told = journey_of(shown)["captions"]["patches"]
-    assert told.startswith(
+    caption = journey_of(shown)["captions"]["patches"]
+    assert caption.startswith(
         "The photograph is cut into" if "cuts" in MODELS[model][0] else "The photograph becomes a sequence"
     )
 

@@ -60,7 +60,7 @@ def close(shown: str, computed: float, slack: float = 0.0) -> bool:
 
 
 def sent(page) -> dict:
-    """What the figure is told."""
+    """The data that the figure is sent."""
     return json.loads(next(each for each in page.at.get("bidi_component") if '"steps"' in each.proto.json).proto.json)
 
 
@@ -85,12 +85,12 @@ def test_opens_on_the_pixels_of_a_patch_at_layer_0(app):
     page = app("by_hand")
     assert not page.wrong and page.at.header[0].value == words.PAGE.question
     assert page.parameters == {}
-    told = sent(page)
-    assert [step["step"] for step in told["steps"]] == [*stepper.STEPS]
-    assert (told["step"], told["query"]) == ("pixels", "r8c8")
-    assert all(step["caption"] and "{" not in step["caption"] for step in told["steps"])
-    assert "588 numbers" in told["steps"][0]["caption"]
-    assert told["steps"][3]["title"] == words.ENTERS.format(layer=0)
+    data = sent(page)
+    assert [step["step"] for step in data["steps"]] == [*stepper.STEPS]
+    assert (data["step"], data["query"]) == ("pixels", "r8c8")
+    assert all(step["caption"] and "{" not in step["caption"] for step in data["steps"])
+    assert "588 numbers" in data["steps"][0]["caption"]
+    assert data["steps"][3]["title"] == words.ENTERS.format(layer=0)
 
 
 @pytest.mark.parametrize("step", stepper.STEPS)

@@ -14,13 +14,13 @@ SWIN, PVT, XCIT, CAIT = "swin_tiny_patch4_window7_224", "pvt_v2_b0", "xcit_nano_
 NEEDS_ONE_GRID = [view.name for view in pages() if not view.any_model]
 
 
-def told(shown) -> dict[str, dict]:
+def figures_sent(shown) -> dict[str, dict]:
     """The data of each component on the page, by its alternative text's first words."""
     return {data["alt"]: data for data in (json.loads(x.proto.json) for x in shown.at.get("bidi_component"))}
 
 
 def component(shown, begins: str) -> dict:
-    return next(data for alt, data in told(shown).items() if alt.startswith(begins))
+    return next(data for alt, data in figures_sent(shown).items() if alt.startswith(begins))
 
 
 def layer_names(shown) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_model_of_one_grid_has_the_page_too(app):
     # Every layer at once; the heads of one layer are the microscope's, and are not here again.
     board = component(shown, "One small map for each of 12 layers")
     assert board["shape"] == [3, 4] and board["chosen"] == [1, 3] and board["unit"] == "layer"
-    assert not any("heads of layer" in alt for alt in told(shown))
+    assert not any("heads of layer" in alt for alt in figures_sent(shown))
     assert any(link.proto.page.endswith("microscope") for link in shown.at.main.get("page_link"))
 
 
@@ -97,7 +97,7 @@ def test_pages_for_every_model_open_with_it(app, page, model):
     shown = app(page, model=model, weights="random", query="r3c3")
     assert not shown.wrong
     if page == "start":
-        figure = next(data for data in told(shown).values() if "gallery" in data)
+        figure = next(data for data in figures_sent(shown).values() if "gallery" in data)
         assert figure["answer"] is None and figure["silent"] == "untrained"
     else:
         assert common.UNTRAINED in shown.text

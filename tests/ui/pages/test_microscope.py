@@ -127,7 +127,7 @@ def components(monkeypatch: pytest.MonkeyPatch) -> Sent:
     return Sent(monkeypatch)
 
 
-def test_what_is_sent_says_which_report_was_heard(components: Sent) -> None:
+def test_what_is_sent_says_which_report_was_received(components: Sent) -> None:
     callback = components.run("one")
     assert components.calls[-1]["data"] == {"key": "one", "received": 0, "chosen": "x"}
     components.report("one", 5, "r1c1")

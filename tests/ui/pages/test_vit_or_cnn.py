@@ -60,9 +60,9 @@ def fetched(url: str) -> tuple[dict, dict]:
 def test_it_opens_on_the_reach_of_both(app, given):
     shown = app(PAGE)
     assert not shown.wrong and shown.parameters == {}
-    told = sent(shown)
-    assert len(json.dumps(told)) < 8000, "pictures do not travel inline"
-    for side, (model, (pixels, _)) in zip(told["sides"], given.items(), strict=True):
+    data = sent(shown)
+    assert len(json.dumps(data)) < 8000, "pictures do not travel inline"
+    for side, (model, (pixels, _)) in zip(data["sides"], given.items(), strict=True):
         fields = vitviz.receptive_fields(model, pixels)
         assert side["values"] == [field.side for field in fields]
         arrays, meta = fetched(side["url"])
@@ -70,9 +70,9 @@ def test_it_opens_on_the_reach_of_both(app, given):
         for frame, field in zip(arrays["frames"], fields, strict=True):
             # Gradients of one model differ in their last digits from pass to pass, and so may a rounded level.
             assert np.abs(frame.astype(int) - field_levels(field.gradient)).max() <= 1
-    assert [side["title"] for side in told["sides"]] == [VIT_TITLE, CNN_TITLE]
-    first, last = told["steps"][0], told["steps"][-1]
-    assert (first["frames"], last["frames"], len(told["steps"])) == ([0, 0], [12, 6], 13)
+    assert [side["title"] for side in data["sides"]] == [VIT_TITLE, CNN_TITLE]
+    first, last = data["steps"][0], data["steps"][-1]
+    assert (first["frames"], last["frames"], len(data["steps"])) == ([0, 0], [12, 6], 13)
     assert words.EMBEDDING in first["said"] and "(layer 11)" in last["said"] and "(stage 6)" in last["said"]
 
 
@@ -81,14 +81,14 @@ def test_the_curve_is_the_library_s(app, given):
     kind = "edges"
     shown = app(PAGE, side_by_side="perturbation", perturbation=kind)
     assert not shown.wrong
-    told = sent(shown)
+    data = sent(shown)
     target = given_answer(given)
-    for side, (model, (_, picture)) in zip(told["sides"], given.items(), strict=True):
+    for side, (model, (_, picture)) in zip(data["sides"], given.items(), strict=True):
         curve = perturbation_curve(model, picture, kind, target)
         np.testing.assert_allclose(side["values"], curve.values, atol=2e-6)
         packed = np.asarray(Image.open(io.BytesIO(fetched(side["url"])[0]["picture"].tobytes())))
         np.testing.assert_array_equal(packed.reshape(curve.pictures.shape), curve.pictures)
-    assert told["steps"][0]["said"].startswith(words.UNPERTURBED) and len(told["steps"]) == len(curve.levels)
+    assert data["steps"][0]["said"].startswith(words.UNPERTURBED) and len(data["steps"]) == len(curve.levels)
 
 
 def given_answer(given) -> int:

@@ -58,8 +58,8 @@ def test_the_mean_over_the_gallery_is_of_both_and_says_so(app, monkeypatch):
     services.queue().results.clear()
     shown = app(PAGE, details=True, reach_of="gallery")
     assert not shown.wrong
-    told = sent(shown)
-    for model, side in zip((vit, load_cnn()), told["sides"], strict=True):
+    data = sent(shown)
+    for model, side in zip((vit, load_cnn()), data["sides"], strict=True):
         expected = np.zeros((224, 224))
         for each in photographs:
             cut = np.asarray(vitviz.prepare(vit, vitviz.load_sample(each.id)).shown)

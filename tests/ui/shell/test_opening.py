@@ -40,7 +40,7 @@ def opened() -> AppTest:
     return AppTest.from_file(opening.__file__, default_timeout=120)
 
 
-def told(page: AppTest) -> dict[str, Any]:
+def figure_data(page: AppTest) -> dict[str, Any]:
     (figure,) = page.get("bidi_component")
     data: dict[str, Any] = json.loads(figure.proto.json)
     return data
@@ -88,13 +88,14 @@ def test_nothing_is_shown_that_was_prepared_from_another_model_or_photograph(mon
 def test_the_figure_is_there_while_the_server_starts_and_then_the_page(start):
     start.failed = True  # so that the run ends with what stands there
     page = opened().run()
-    data = told(page)
+    data = figure_data(page)
     assert data["starting"] and not data["hiding"] and len(data["layers"]) == 12 and data["answer"]["bars"][-1]
     assert [error.value for error in page.error] == [words.NOT_STARTED]
     start.failed = start.begun = False
     start.begin([StartStep("half a second", 1, lambda: time.sleep(0.5))])
     page.run()
-    assert told(page)["question"] == data["question"] and told(page)["hiding"] and "starting" not in told(page)
+    shown = figure_data(page)
+    assert shown["question"] == data["question"] and shown["hiding"] and "starting" not in shown
     assert not page.exception and not page.error
 
 
