@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import os
 import re
 import shlex
 import shutil
@@ -30,6 +31,14 @@ LARGEST_ELSEWHERE = 1_000_000  # bytes, outside assets/
 # A path that exists on one person's machine only. Addresses of web pages have a host before the slash and do not match.
 MACHINE_PATH = re.compile(r"(?<![\w./:~*-])/(?:home|root|Users|work|tmp|mnt|opt)/\w+")
 OWN_ADDRESS = re.compile(r"\b(?:10|192\.168|172\.(?:1[6-9]|2\d|3[01]))(?:\.\d{1,3}){2,3}\b")
+
+
+# `area: verb ...`; several areas have commas between them. What begins with one of these words has no verb in front.
+NO_VERBS = (
+    "a an the what which who where when that this those these it its no one two every each all in of on at and how"
+)
+SUBJECT = re.compile(rf"\w[\w., -]*: (?!(?:{NO_VERBS.replace(' ', '|')})\b)[a-z]+\b.*[^.]")
+LONGEST_SUBJECT = 71
 
 
 AXE = ROOT / "tests" / "browser" / "axe"  # kept as it was published; its version numbers look like addresses
@@ -76,6 +85,29 @@ def test_a_machine_path_would_be_noticed(text: str) -> None:
 @pytest.mark.parametrize("text", ["https://example.org/home/page", "docs/home/x", "../tmp/x", "a/b"])
 def test_other_slashes_are_no_machine_path(text: str) -> None:
     assert not MACHINE_PATH.search(text)
+
+
+def test_the_newest_commit_has_a_subject_of_area_and_verb() -> None:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        assert not os.environ.get("CI"), "CI runs in a git clone, where nothing is skipped"
+        pytest.skip("this is not a git clone")
+    newest = subprocess.run(["git", "log", "-1", "--format=%s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    subject = newest.stdout.strip()
+    assert len(subject) <= LONGEST_SUBJECT and SUBJECT.fullmatch(subject), f"{subject!r} is not `area: verb ...`"
+
+
+@pytest.mark.parametrize(
+    "subject", ["tests: move state to its own file", "draw, models: split long functions", "CI: run it"]
+)
+def test_a_subject_of_area_and_verb_is_taken(subject: str) -> None:
+    assert SUBJECT.fullmatch(subject)
+
+
+@pytest.mark.parametrize(
+    "subject", ["Fix it", "tests: what waits", "tests:move", "pages: the line under a figure", "a: b."]
+)
+def test_another_subject_is_refused(subject: str) -> None:
+    assert not SUBJECT.fullmatch(subject)
 
 
 def test_sources_stay_short_and_files_small() -> None:
