@@ -42,14 +42,25 @@ def sections(text: str) -> dict[str, list[str]]:
     return found
 
 
-def docstrings() -> Iterator[tuple[str, str]]:
-    """(place, text) of every docstring of the package."""
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def names_of(node: Documented) -> list[str]:
+    """Arguments of a function, fields of a class."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        given = node.args
+        return [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+    return [each.id for each in fields if isinstance(each, ast.Name)]
+
+
+def docstrings() -> Iterator[tuple[str, str, list[str]]]:
+    """(place, text, names of arguments or fields) of every docstring of the package."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                text = ast.get_docstring(node)
-                if text:
-                    yield f"{path.relative_to(PACKAGE)}:{getattr(node, 'name', '')}", text
+            text = ast.get_docstring(node) if isinstance(node, Documented) else None
+            if isinstance(node, Documented) and text:
+                yield f"{path.relative_to(PACKAGE)}:{getattr(node, 'name', '')}", text, names_of(node)
 
 
 def paragraphs(text: str) -> Iterator[list[str]]:
@@ -80,7 +91,7 @@ def test_a_public_function_names_its_arguments_and_result(name: str) -> None:
 def test_items_are_sentences() -> None:
     """They begin with a capital letter, unless with a name or a number, and end with a full stop."""
     wrong = []
-    for place, text in docstrings():
+    for place, text, _ in docstrings():
         for section, lines in sections(text).items():
             items = re.split(r"\n(?! )", "\n".join(lines))
             if section in ("Returns", "Yields"):
@@ -92,10 +103,21 @@ def test_items_are_sentences() -> None:
     assert not wrong
 
 
+def test_arguments_stand_in_sections() -> None:
+    """Not in running text, as in "The number of patches. grid: rows and columns."."""
+    wrong = []
+    for place, text, names in docstrings():
+        for lines in paragraphs(text):
+            said = " ".join(line.strip() for line in lines)
+            said = ITEM.sub("", said, count=1) if lines[0].startswith(" ") else said
+            wrong += [f"{place}: {name}" for name in names if re.search(rf"(^|[.;] ){name}: ", said)]
+    assert not wrong
+
+
 def test_no_last_line_of_one_word() -> None:
     wrong = [
         f"{place}: {' / '.join(lines[-2:])}"
-        for place, text in docstrings()
+        for place, text, _ in docstrings()
         for lines in paragraphs(text)
         if len(lines) > 1 and len(lines[-1].split()) == 1 and len(lines[-2]) > 70
     ]

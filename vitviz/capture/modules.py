@@ -206,7 +206,12 @@ def num_heads_of(block: nn.Module) -> int | None:
 
 
 def heads_to_switch(block: nn.Module, layer: int, model: str) -> int:
-    """`num_heads_of` where heads are to be switched off. layer, model: for the sentence that says that it cannot be.
+    """The number of heads of a block whose heads are to be switched off.
+
+    Args:
+        block: One block of the model.
+        layer: Number of the block, for the message of the error.
+        model: Name of the model, for the message of the error.
 
     Raises:
         UnsupportedError: Where the block does not say how many heads it has.

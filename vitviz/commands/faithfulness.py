@@ -22,7 +22,10 @@ class MethodOption(NamedTuple):
     """An option of one method in place of its usual value.
 
     Attributes:
-        written: How the command line has it.
+        written: As it was written on the command line.
+        method: Key of the method.
+        name: Name of the option.
+        value: Its value.
     """
 
     written: str

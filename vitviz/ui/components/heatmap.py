@@ -34,7 +34,8 @@ class Paint:
 
     Attributes:
         cells: Painted ones, counted row by row from 0.
-        hint: A sentence below the component on what painting does; touch_hint: the same for touch screens.
+        hint: A sentence below the component on what painting does.
+        touch_hint: The same for touch screens.
         taken: Called with all painted cells, ascending, before the page runs again.
         hidden: Makes the picture with every cell painted, of which each painted cell shows its part.
         by: What `hidden` depends on besides the photograph.
@@ -136,7 +137,8 @@ class MapNames:
 
     Attributes:
         first: Number of the layer in the first row.
-        wrapped: The heads of one layer, or the layers, broken into rows, each with its number above it; unit: which of the two.
+        wrapped: The heads of one layer, or the layers, broken into rows, each with its number above it.
+        unit: Whether the maps are heads or layers.
         places: What the rows and the columns of a map are called, where they are not counted from 0.
     """
 
@@ -180,12 +182,14 @@ def show_picture(
 
     Args:
         on_pick: Called with a token's name before the page runs again.
-        scale: Of `heatmap`, or what the colours of `shown` stand for; label: the words under its bar then.
+        scale: Of `heatmap`, or what the colours of `shown` stand for.
+        label: Text under the colour bar of `shown`.
         among: (rows, cols) bool: the patches that the scale covers, all of them where not given.
         params: What the heat map depends on: while they stay, the browser keeps its numbers.
         chosen: Name of the token to frame.
         prefix: Names offered beside the picture.
-        marks: Patches framed thinly; tag: a word beside each of them.
+        marks: Patches framed thinly.
+        tag: A word beside each of them.
         link: Name of a group of pictures that share one cursor: a patch pointed at or chosen in one is marked in all.
         one_of_many: Without its own hint and slider, because the page or a linked picture has them.
         captioned: With what its colours stand for and where its scale ends in words; the numbers stand there in any case.
@@ -347,7 +351,7 @@ def scale_message(scale: Scale, caption: str, numbered: Scale | None) -> dict[st
     """A scale as the browser gets it.
 
     Args:
-        numbered: Whose ends stand beside the colours; None where each map has its own.
+        numbered: The scale whose ends are written beside the colour bar; None if each map has its own.
     """
     ticks = numbered.ticks() if numbered is not None else []
     return {

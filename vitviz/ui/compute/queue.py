@@ -32,9 +32,7 @@ HEAVY_OPERATIONS = 1e11
 
 
 class JobProgress:
-    """The `vitviz.progress.Progress` of a job in the queue: keeps how far the work is, and ends it once no visitor waits
-    for it.
-    """
+    """The `vitviz.progress.Progress` of a job in the queue, which ends the work once no visitor waits for it."""
 
     def __init__(self, wanted: Callable[[], bool]) -> None:
         self._wanted = wanted

@@ -121,8 +121,8 @@ def sentence(text: str, *, known: tuple[str, ...] = (), **blanks: object) -> Non
     """Body text.
 
     Args:
-        known: Terms that were marked before.
-        **blanks: Fill {names}, text from outside escaped as for any Markdown.
+        known: Terms whose definition was shown before, so that they are not marked again.
+        **blanks: Values of the blanks in the text; text from outside is escaped as for any Markdown.
     """
     st.markdown(_filled(text, blanks, known), unsafe_allow_html=True)
 

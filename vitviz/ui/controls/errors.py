@@ -29,7 +29,7 @@ def guarded(where: str) -> Iterator[None]:
     """Shows an exception raised inside as a sentence on the page.
 
     Args:
-        where: A name for the buttons, different on each page.
+        where: Distinguishes the buttons' keys; different on each page.
     """
     try:
         yield

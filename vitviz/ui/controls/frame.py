@@ -47,7 +47,7 @@ class Frame:
         self._details: ExpanderContainer | None = None
 
     def figure(self) -> DeltaGenerator:
-        """The page's main figure: whole on the first screen, from 1024 x 768 CSS pixels on."""
+        """The container of the page's main figure, which is whole above the fold from 1024 x 768 CSS pixels on."""
         return self._figure
 
     def say(self, text: str, **blanks: object) -> None:
@@ -60,17 +60,17 @@ class Frame:
         self.line = text, blanks
 
     def controls(self) -> DeltaGenerator:
-        """The one row under the figure and its lead: choices that are changed often. Widgets stand side by side in it."""
+        """The container of the row under the figure and its lead, for choices that are changed often."""
         return self._controls
 
     def settings(self) -> DeltaGenerator:
-        """Behind a button at the end of that row: what is rarely changed."""
+        """The popover at the end of that row, for choices that are rarely changed."""
         if self._settings is None:
             self._settings = self._beside.popover(words.SETTINGS, key="settings", icon=":material/tune:")
         return self._settings
 
     def details(self) -> ExpanderContainer:
-        """Closed at first: second figures, tables, numbers and exports. What takes long may wait for `details().open`."""
+        """The expander of second figures, tables, numbers and exports, closed at first; slow work may wait for `.open`."""
         if self._details is None:
             self._details = self._below.expander(words.DETAILS, key="details", on_change="rerun")
         return self._details

@@ -35,10 +35,10 @@ _SALT = b"vitviz class code"
 
 
 class Tries:
-    """Counts what went wrong within a time, by address and in all.
+    """Counts wrong class codes of the last `TRIES_SECONDS`, by address and in all.
 
     Args:
-        clock: Seconds, never going back.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

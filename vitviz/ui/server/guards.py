@@ -148,8 +148,9 @@ class OwnPage:
 
 
 class AllowedHosts:
-    """400 for a request that names another host: protects from sites whose name is made to resolve to this server
-    (DNS rebinding).
+    """400 for a request that names another host.
+
+    It protects from sites whose name is made to resolve to this server (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:

@@ -67,8 +67,9 @@ def choose_picture() -> None:
 
 
 def _follow_picture(image: str) -> None:
-    """Sets the source to that of a newly chosen picture; until then it stays as the visitor set it, who may be about
-    to upload.
+    """Sets the source to that of a newly chosen picture.
+
+    Until then it stays as the visitor set it, who may be about to upload.
     """
     if st.session_state.get(_FOLLOWED) == image and _SOURCE in st.session_state:
         return

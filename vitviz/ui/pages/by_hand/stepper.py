@@ -30,10 +30,11 @@ def _component() -> Component:
 
 
 def show(sheet: Worksheet, start: EmbeddedToken | None) -> None:
-    """The figure.
+    """Shows the stepper of one head.
 
     Args:
-        start: The steps before the first layer, None where they are not written out.
+        sheet: The head, query and key.
+        start: The steps before the first layer; None if they are not shown.
     """
     context, hand = sheet.context, sheet.hand
     layout, kind = hand.layout, str(state.value_of("matrix"))

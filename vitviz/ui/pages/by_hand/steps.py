@@ -25,10 +25,13 @@ SHOWN = 6  # components and products in a table; the others are shown on request
 
 @dataclass(frozen=True)
 class Worksheet:
-    """One head of one photograph.
+    """The head, query and key whose numbers the steps show.
 
     Attributes:
-        component: The one written out.
+        context: The page's context.
+        opened: The layer with its inputs.
+        hand: The computation of the head.
+        component: Number of the head's component that is written out.
         shown: Tokens whose keys are in the tables.
         drawn: Whether the figures beside the tables are drawn, which takes long.
     """

@@ -147,7 +147,14 @@ def _titled(letter: str, context: PageContext, note: str | None = None) -> Delta
 
 
 def _layer_and_head(letter: str, layers: Sequence[Attention], layer: dict[str, Any], head: dict[str, Any]) -> None:
-    """The two choices of one side; layer, head: arguments that tie each to the selection."""
+    """Shows the choices of layer and head of one side.
+
+    Args:
+        letter: "A" or "B".
+        layers: The layers of the side's trace.
+        layer: Arguments of the widget that bind the layer to the selection.
+        head: The same for the head.
+    """
     look: dict[str, Any] = {"label_visibility": "collapsed"}
     depths = {at: words.LAYER_NAME.format(layer=at) for at in range(len(layers))}
     name = words.LAYER_OF.format(side=letter)

@@ -88,8 +88,7 @@ def _marking_controls(its: Frame, context: PageContext, mask: np.ndarray) -> Non
 
 
 def take_drawn(context: PageContext, before: np.ndarray, cells: tuple[int, ...]) -> None:
-    """Applies a stroke: a click marks similar patches around it, where that is chosen; a stroke around an area marks the
-    area, too.
+    """Applies a stroke: a click may mark the similar patches around it, and a stroke around an area marks the area.
 
     A click that comes before the browser has the answer to the last one adds to that answer, and the second of a double click
     does nothing.
