@@ -20,7 +20,7 @@ def test_rows_columns_scores_and_pulls_agree_with_the_weights(recorded):
         torch.testing.assert_close(layer.scores().softmax(-1), weights, atol=2e-6, rtol=1e-5)
         vectors = torch.rand(2, layout.num_tokens)
         torch.testing.assert_close(
-            layer.pull(vectors), torch.einsum("nq,hqk->nhk", vectors, weights), atol=1e-5, rtol=1e-5
+            layer.left_multiply(vectors), torch.einsum("nq,hqk->nhk", vectors, weights), atol=1e-5, rtol=1e-5
         )
 
 
@@ -35,7 +35,7 @@ def test_chunks_do_not_show(recorded, monkeypatch):
     vectors = torch.randn(2, layout.num_tokens)
     for shown in (layer, dataclasses.replace(layer, lse=None, _made={})):
         torch.testing.assert_close(
-            shown.pull(vectors), torch.einsum("nq,hqk->nhk", vectors, whole), atol=1e-5, rtol=1e-5
+            shown.left_multiply(vectors), torch.einsum("nq,hqk->nhk", vectors, whole), atol=1e-5, rtol=1e-5
         )
 
 

@@ -16,7 +16,13 @@ from vitviz.analysis.perturbation import model_input, perturbation_curve
 from vitviz.analysis.receptive_field import mean_receptive_fields, receptive_fields
 from vitviz.draw.objects import colour_of
 from vitviz.figures.features import clusters_figure, components_figure, objects_figure, similarity_figure
-from vitviz.figures.networks import Gallery, SameCut, distances_figure, fields_figure, perturbation_figure
+from vitviz.figures.networks import (
+    GalleryPhotographs,
+    SharedRegion,
+    distances_figure,
+    fields_figure,
+    perturbation_figure,
+)
 from vitviz.figures.traced_image import TracedImage, traced_image
 from vitviz.samples import load_sample, samples
 
@@ -193,7 +199,7 @@ def test_the_python_of_two_networks_makes_the_numbers_of_one_cut(monkeypatch, si
     image = load_sample(photographs[0].id)
     subject = traced_image(vitviz.prepare(vit, image), vitviz.image_hash(image), str(photographs[0].path))
     loads = (subject.loading, 'vitviz.load_cnn("test_efficientnet", weights="random:2")')
-    cut = SameCut(loads, subject.image_name, scaled=size != cnn.input_size)
+    cut = SharedRegion(loads, subject.image_name, scaled=size != cnn.input_size)
     provenance = subject.provenance("effective receptive field")
     made = fields_figure(dict(zip(("ViT", "CNN"), fields(image), strict=True)), provenance, cut=cut)
     same_sides(made.arrays, run(made.snippet)["fields"])
@@ -208,7 +214,7 @@ def test_the_python_of_two_networks_makes_the_numbers_of_one_cut(monkeypatch, si
         np.testing.assert_allclose(again.values, made.arrays[f"values_{index}"], rtol=1e-5)
 
     monkeypatch.setattr("vitviz.samples.samples", lambda: photographs)
-    gallery = Gallery(tuple(each.id for each in photographs))
+    gallery = GalleryPhotographs(tuple(each.id for each in photographs))
     every = zip(*(fields(load_sample(each.id)) for each in photographs), strict=True)
     means = dict(zip(("ViT", "CNN"), map(mean_receptive_fields, every), strict=True))
     made = fields_figure(means, provenance, cut=cut, gallery=gallery)
@@ -234,7 +240,7 @@ def test_every_head_is_a_dot_and_the_gallery_is_said(monkeypatch, subject: Trace
 
     photographs = samples()[1:3]
     monkeypatch.setattr("vitviz.samples.samples", lambda: photographs)
-    gallery = Gallery(tuple(each.id for each in photographs), "squash")
+    gallery = GalleryPhotographs(tuple(each.id for each in photographs), "squash")
     traces = [vitviz.trace(subject.model, load_sample(each.id), framing="squash") for each in photographs]
     mean = np.mean([[vitviz.attention_distance(layer).numpy() for layer in trace.layers] for trace in traces], axis=0)
     made = distances_figure(subject, mean, gallery=gallery)

@@ -57,7 +57,7 @@ def query_weights(attention: Attention | WindowedAttention, query: QueryLike) ->
     if isinstance(attention, WindowedAttention):
         chunks = attention.query_chunks()
         return sum(torch.einsum("q,hqk->hk", weights[0, chunk], attention.rows(chunk)) for chunk in chunks)  # type: ignore[return-value]
-    return attention.pull(weights)[0]
+    return attention.left_multiply(weights)[0]
 
 
 def head_maps(trace: Trace, query: QueryLike | None = None) -> np.ndarray:
@@ -201,7 +201,7 @@ def head_statistics(attention: Attention) -> HeadStatistics:
         start = max(chunk.start, first)  # patch queries only
         if start >= chunk.stop:
             continue
-        rows, surprise = _rows_and_surprise(attention, slice(start, chunk.stop))  # (heads, chosen, keys), (heads,)
+        rows, surprise = _rows_and_entropies(attention, slice(start, chunk.stop))  # (heads, chosen, keys), (heads,)
         distances = torch.from_numpy(layout.distances(slice(start - first, chunk.stop - first))).to(rows.device)
         on_patches = rows[..., keys.num_prefix :]  # (heads, chosen, patches)
         mass = on_patches.sum(-1)  # (heads, chosen)
@@ -213,7 +213,7 @@ def head_statistics(attention: Attention) -> HeadStatistics:
     return HeadStatistics(mean[0] / math.log(max(attention.num_keys, 2)), mean[1], mean[2], largest)
 
 
-def _rows_and_surprise(attention: Attention, queries: slice) -> tuple[Tensor, Tensor]:
+def _rows_and_entropies(attention: Attention, queries: slice) -> tuple[Tensor, Tensor]:
     """Weights (heads, chosen, keys) and the sum of their entropies (heads,), from scores if there are any: no logarithm."""
     if attention.q is None or attention.bias is not None:  # a bias may mask keys, and 0 times infinity is NaN
         rows = attention.rows(queries)
@@ -257,7 +257,7 @@ def sink_tokens(attention: Attention, times: float = 10.0) -> list[Sink]:
     """
     _need_whole(attention, "The share of all attention")
     uniform = torch.full((1, attention.num_queries), 1 / attention.num_queries, device=attention.device)
-    share = attention.pull(uniform)[0].mean(0)  # (keys,)
+    share = attention.left_multiply(uniform)[0].mean(0)  # (keys,)
     median = share[attention.key_layout.num_prefix :].median().clamp_min(1e-30)
     outlying = (share > times * median).nonzero()[:, 0]
     order = outlying[share[outlying].argsort(descending=True)].tolist()

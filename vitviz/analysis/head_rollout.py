@@ -13,7 +13,7 @@ import torch
 
 from vitviz.analysis.attention import query_weights
 from vitviz.analysis.queries import QueryLike, query_of
-from vitviz.analysis.rollout import PAPER, RolloutOptions, last_to_first, pull_head_fused, start_vector
+from vitviz.analysis.rollout import PAPER, RolloutOptions, last_to_first, left_multiply_head_fused, start_vector
 from vitviz.capture.trace import Trace
 from vitviz.errors import UnsupportedError
 from vitviz.heatmap import Heatmap
@@ -116,17 +116,17 @@ def _recursion(
     for index, layer in last_to_first(layers):
         asked = wanted is None or wanted[0] == index
         if method == "leave_one_in":
-            apart = layer.pull(main)[0] if asked else None  # (heads, tokens)
+            apart = layer.left_multiply(main)[0] if asked else None  # (heads, tokens)
             fresh = None if apart is None else options.alpha * main + (1 - options.alpha) * apart
             plain = options.fusion == "mean" and not options.discard and apart is not None
             below = options.alpha * main + (1 - options.alpha) * apart.mean(0, keepdim=True) if plain else None  # type: ignore[union-attr]
             if below is None:
-                below = pull_head_fused(through[index], main, options)
+                below = left_multiply_head_fused(through[index], main, options)
             main = below
         else:
             fresh = query_weights(layer, asks) if asked else None  # (heads, tokens)
         if travelling.shape[0]:
-            travelling = pull_head_fused(through[index], travelling, options)
+            travelling = left_multiply_head_fused(through[index], travelling, options)
         if fresh is not None:
             travelling = torch.cat([travelling, fresh if wanted is None else fresh[wanted[1] : wanted[1] + 1]])
         if progress:

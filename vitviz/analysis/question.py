@@ -16,7 +16,13 @@ from vitviz.analysis.queries import Query, as_query, default_query
 from vitviz.analysis.targets import SelfDot, Target, needs_classifier, quantity_of
 from vitviz.capture.blocks import Blocks, HiddenStates, Output, run
 from vitviz.capture.coordinates.layouts import refuse_other_kinds
-from vitviz.capture.gradients import Watched, WeightGradient, gradients_of, watched_attention, weight_gradient
+from vitviz.capture.gradients import (
+    DifferentiatedCall,
+    WeightGradient,
+    gradients_of,
+    watched_attention,
+    weight_gradient,
+)
 from vitviz.capture.layers import token_layout
 from vitviz.capture.modules import eval_mode, unwrapped
 from vitviz.capture.readout import find_output_query
@@ -211,7 +217,7 @@ class Question:
         own = dict(zip(watched, gradients, strict=True))
         grid, pool = split_calls(watched, self.layout, self.model.name)
 
-        def of(calls: Sequence[Watched]) -> tuple[WeightGradient, ...]:
+        def of(calls: Sequence[DifferentiatedCall]) -> tuple[WeightGradient, ...]:
             return tuple(weight_gradient(call, own[call], self.module, self.layout) for call in calls)
 
         return AttentionGradients(of(grid), of(pool))
@@ -262,7 +268,9 @@ class Question:
             yield
 
 
-def split_calls(watched: Sequence[Watched], layout: TokenLayout, name: str) -> tuple[list[Watched], list[Watched]]:
+def split_calls(
+    watched: Sequence[DifferentiatedCall], layout: TokenLayout, name: str
+) -> tuple[list[DifferentiatedCall], list[DifferentiatedCall]]:
     """(calls over the token grid, calls of pooling layers). Raises UnsupportedError for any other call."""
     grid, pool = [], []
     for one in watched:

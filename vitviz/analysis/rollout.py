@@ -117,12 +117,12 @@ def _nth_smallest(values: Tensor, n: int) -> Tensor:
     return values.kthvalue(n + 1, dim=-1, keepdim=True).values
 
 
-def pull_head_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
+def left_multiply_head_fused(attention: Attention, vectors: Tensor, options: RolloutOptions = PAPER) -> Tensor:
     """(n, queries) -> (n, keys): vectors times Â of this layer, alpha v + (1 - alpha) v fused(A), in chunks of queries."""
     mixed = options.alpha * vectors
     if options.fusion == "mean" and not options.discard and vectors.shape[0] == 1:
         # For one vector: the mean over heads after the product is cheaper than before, and equal.
-        return mixed + (1 - options.alpha) * attention.pull(vectors).mean(1)
+        return mixed + (1 - options.alpha) * attention.left_multiply(vectors).mean(1)
     for chunk in attention.query_chunks():
         fused, sums = _fused_rows_and_sums(attention, chunk, options)
         # Dividing the few vectors is cheaper than dividing every row.
@@ -155,7 +155,7 @@ def rollout_row(
     vector = start_vector(trace, query, options)
     layers = options.layers(trace)
     for done, layer in enumerate(reversed(layers), start=1):
-        vector = pull_head_fused(layer, vector, options)
+        vector = left_multiply_head_fused(layer, vector, options)
         if progress:
             progress(done, len(layers))
     return vector[0]

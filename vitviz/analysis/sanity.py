@@ -128,7 +128,7 @@ def _steps(module: nn.Module, num_layers: int, every: int, x: Tensor) -> list[tu
     )  # a pass need not call all children before the first block
     top = [child for name, child in module.named_children() if name != "blocks" and name not in below]
     bottom = [child for name, child in module.named_children() if name in below]
-    return [("head", top), *middle, ("embedding", [*bottom, _Loose(module)])]
+    return [("head", top), *middle, ("embedding", [*bottom, _OwnParameters(module)])]
 
 
 def _before(module: nn.Module, block: nn.Module, x: Tensor) -> set[str]:
@@ -148,7 +148,7 @@ def _before(module: nn.Module, block: nn.Module, x: Tensor) -> set[str]:
     return set(called)
 
 
-class _Loose(nn.Module):
+class _OwnParameters(nn.Module):
     """The parameters of a module outside its children: class token, registers, position embedding."""
 
     def __init__(self, module: nn.Module) -> None:

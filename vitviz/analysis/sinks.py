@@ -77,7 +77,7 @@ def attention_mass(trace: Trace) -> np.ndarray:
     shares = []
     for layer in trace.sequence("The share of all attention"):
         even = torch.full((1, layer.num_queries), 1 / layer.num_queries, device=layer.device)
-        shares.append(layer.pull(even)[0].mean(0).float())
+        shares.append(layer.left_multiply(even)[0].mean(0).float())
     return torch.stack(shares).cpu().numpy()
 
 

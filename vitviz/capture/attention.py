@@ -259,7 +259,7 @@ class Attention(AttentionBase):
             scores = scores + self.bias.columns(key).to(self.dtype)
         return (scores - self.log_sum_exp()).exp()
 
-    def pull(self, vectors: Tensor) -> Tensor:
+    def left_multiply(self, vectors: Tensor) -> Tensor:
         """(n, queries) -> (n, heads, keys): every vector times every head's weights, v A[h], computed in chunks of queries.
 
         A one-hot vector gives `row`; 1/queries everywhere gives the mean attention that each key receives.

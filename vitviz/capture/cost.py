@@ -293,7 +293,7 @@ def _measured(device: torch.device, dtype: torch.dtype, _threads: int) -> Throug
         return Throughput(
             attention=4 * pairs * HEAD_DIM / _seconds(device, lambda: F.scaled_dot_product_attention(q, k, k)),
             rest=16 * TOKENS * WIDTH**2 / _seconds(device, lambda: x + narrow(F.gelu(wide(norm(x))))),
-            rollout=2 * pairs * HEAD_DIM / _seconds(device, lambda: layer.pull(even)),
+            rollout=2 * pairs * HEAD_DIM / _seconds(device, lambda: layer.left_multiply(even)),
         )
 
 

@@ -31,7 +31,7 @@ LARGEST = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
+class DifferentiatedCall:
     """One attention call in the autograd graph.
 
     Attributes:
@@ -47,16 +47,16 @@ class Watched:
     orient: Callable[[Tensor], Tensor] = lambda gradient: gradient
 
 
-class _Watcher(AttentionEvents):
+class _CallRecorder(AttentionEvents):
     """Collects the attention calls of a pass in order."""
 
     def __init__(self) -> None:
-        self.calls: list[Watched] = []
+        self.calls: list[DifferentiatedCall] = []
         self._leaf: tuple[Tensor, Tensor] | None = None  # the last weights: as computed, and as leaf of the graph
 
     def fused(self, call: FusedCall) -> Tensor:
         result = _in_a_graph(call.run())
-        self.calls.append(Watched(call.as_call(""), result))
+        self.calls.append(DifferentiatedCall(call.as_call(""), result))
         return result
 
     def weights(self, weights: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class _Watcher(AttentionEvents):
     def output(self, call: WeightedSum, out: Tensor) -> Tensor:
         if not call.repeated:
             seen = Call(call.module, v=call.values, explicit=call.weights)
-            self.calls.append(Watched(seen, call.operand, call.oriented))
+            self.calls.append(DifferentiatedCall(seen, call.operand, call.oriented))
         return out
 
 
@@ -93,7 +93,7 @@ def _in_a_graph(result: Tensor) -> Tensor:
 
 
 @contextmanager
-def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
+def watched_attention(module: nn.Module) -> Iterator[list[DifferentiatedCall]]:
     """Appends each attention call of `module` inside the `with` block to the list that it yields.
 
     The calls belong to the graph of the forward pass's result: differentiate with `gradients_of`, and remove calls from the
@@ -106,13 +106,13 @@ def watched_attention(module: nn.Module) -> Iterator[list[Watched]]:
     module = unwrapped(module)
     named = list(unordered_modules(module))
     refuse_unseen(named)
-    watcher = _Watcher()
+    watcher = _CallRecorder()
     calls = AttentionCalls(watcher, ModuleNames(named))
     with eval_mode(module, [part for _, part in named]), torch.inference_mode(False), torch.enable_grad(), calls:
         yield watcher.calls
 
 
-def gradients_of(score: Tensor, watched: Sequence[Watched]) -> list[Tensor]:
+def gradients_of(score: Tensor, watched: Sequence[DifferentiatedCall]) -> list[Tensor]:
     """The gradient d score / d result of each call, in the call's order of axes; zeros if the score does not depend on it.
 
     Raises:
@@ -165,7 +165,9 @@ class WeightGradient:
         return asked.split(self.attention.queries_at_once())
 
 
-def weight_gradient(watched: Watched, gradient: Tensor, module: nn.Module, layout: TokenLayout) -> WeightGradient:
+def weight_gradient(
+    watched: DifferentiatedCall, gradient: Tensor, module: nn.Module, layout: TokenLayout
+) -> WeightGradient:
     """The attention of one call, and the gradient of a score by its weights.
 
     Args:

@@ -176,8 +176,8 @@ def overview_figure(
         arrays={f"layer_{index}": layer.values for index, layer in enumerate(shown)},
         drawing=draw_overview(subject.prepared.shown, shown, robust=robust, theme=theme, width=width),
         alt=(
-            f"Where {_askers(asked_in)}, in the mean of all heads, in each of {len(trace.all_layers)} layers on its own grid: "
-            f"{'; '.join(layer.name for layer in shown)}."
+            f"Where {_query_words(asked_in)}, in the mean of all heads, in each of {len(trace.all_layers)} layers "
+            f"on its own grid: {'; '.join(layer.name for layer in shown)}."
         ),
         provenance=subject.provenance("attention weights of every layer", query=str(asked)),
         snippet=subject.snippet(
@@ -188,7 +188,7 @@ def overview_figure(
     )
 
 
-def _askers(asked_in: Mapping[str, Sequence[int]]) -> str:
+def _query_words(asked_in: Mapping[str, Sequence[int]]) -> str:
     """ "the class token looks", or "the patch in row 3, column 5 looks in layers 0 to 11, the class token in layers 12, 13"."""
     if len(asked_in) == 1:
         return f"{next(iter(asked_in))} looks"

@@ -17,7 +17,7 @@ EMBEDDED_BOTH = ('vitviz.load_model("embedded")', "vitviz.load_cnn()")
 
 
 @dataclass(frozen=True)
-class SameCut:
+class SharedRegion:
     """The Python code that gives two networks the same region of a photograph, that of the first network's input.
 
     Attributes:
@@ -53,7 +53,7 @@ class SameCut:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class GalleryPhotographs:
     """The photographs of the gallery over which numbers are averaged.
 
     Attributes:
@@ -80,8 +80,8 @@ def fields_figure(
     provenance: Provenance,
     theme: Theme = LIGHT,
     width: int = 640,
-    cut: SameCut = SameCut(),
-    gallery: Gallery | None = None,
+    cut: SharedRegion = SharedRegion(),
+    gallery: GalleryPhotographs | None = None,
 ) -> Figure:
     """The side of the square with most of the central unit's gradient, as a function of relative depth, for each network.
 
@@ -124,7 +124,7 @@ def fields_figure(
     )
 
 
-def _fields_snippet(cut: SameCut, gallery: bool) -> str:
+def _fields_snippet(cut: SharedRegion, gallery: bool) -> str:
     each = [
         "pixels = (seen.input, vitviz.prepare(cnn, cut, framing='squash').input)",
         "fields = [vitviz.receptive_fields(*each) for each in zip((vit, cnn), pixels)]",
@@ -160,7 +160,7 @@ def distances_figure(
     theme: Theme = LIGHT,
     width: int = 640,
     height: int = 420,
-    gallery: Gallery | None = None,
+    gallery: GalleryPhotographs | None = None,
 ) -> Figure:
     """Attention distance of every head in every layer.
 
@@ -222,7 +222,7 @@ def perturbation_figure(
     provenance: Provenance,
     theme: Theme = LIGHT,
     width: int = 640,
-    cut: SameCut = SameCut(),
+    cut: SharedRegion = SharedRegion(),
     orders: int = 3,
 ) -> Figure:
     """The probability of each network's class at every level of perturbation, with the range over random orders.
@@ -271,7 +271,9 @@ def perturbation_figure(
     )
 
 
-def _perturbation_snippet(curves: Sequence[PerturbationCurve], labels: Sequence[str], cut: SameCut, orders: int) -> str:
+def _perturbation_snippet(
+    curves: Sequence[PerturbationCurve], labels: Sequence[str], cut: SharedRegion, orders: int
+) -> str:
     """The Python that computes the curves of both networks, or of the second alone."""
     given = (("vit", "seen.shown"), ("cnn", "cut"))[-len(curves) :]
     asked = ", ".join(f"({', '.join(each)}, {curve.target})" for each, curve in zip(given, curves, strict=True))

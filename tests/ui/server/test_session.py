@@ -144,7 +144,7 @@ def test_pictures_whose_time_is_over_go_though_ending_sessions_fails(monkeypatch
     monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(session.uploads, "kept", lambda: kept)
     with pytest.raises(Over):
-        session.look_after(SimpleNamespace(end_disconnected=lambda: 1 / 0, collect=lambda: None))
+        session.clean_up_forever(SimpleNamespace(end_disconnected=lambda: 1 / 0, collect=lambda: None))
     assert kept.nbytes == 0
 
 
@@ -162,7 +162,7 @@ def test_what_is_over_is_looked_for_within_a_quarter_of_its_time(monkeypatch, li
     monkeypatch.setattr(session, "time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(session, "lifetime", lambda: lifetime)
     with pytest.raises(Over):
-        session.look_after(Server().sessions)
+        session.clean_up_forever(Server().sessions)
     assert waited == [seconds] and seconds <= 10
 
 

@@ -90,7 +90,7 @@ def open_layer(model: ModelLike, trace: Trace, layer: int, hidden_states: Hidden
         )
     module, block = _inside_block(model.module, name)
     first_block = _inside_block(model.module, trace.layers[0].name)[1]
-    watch = _Watch(module)
+    watch = _HookRecords(module)
     with model.lock, ExitStack() as hooks:
         places = {"entrance": first_block, "residual": block, "given": module, "heads": _after_heads(module)}
         for part, place in places.items():
@@ -148,7 +148,7 @@ def refuse_half_precision(opened: OpenLayer) -> None:
         )
 
 
-class _Watch:
+class _HookRecords:
     """What hooks recorded during the pass."""
 
     def __init__(self, attention: nn.Module) -> None:

@@ -45,7 +45,7 @@ def place_calls(module: nn.Module, input_size: tuple[int, int]) -> tuple[Placeme
     inputs: dict[nn.Module, Callable[[], object]] = {}  # of the modules that ran; weak references
     for part in bare.modules():
         part.register_forward_pre_hook(lambda own, *given: inputs.update({own: _first(*given)}), with_kwargs=True)
-    descent = _Descent()
+    descent = _CallAncestry()
     events = Placing(names, prefix_of(module), input_size, descent, lambda name: inputs[bare.get_submodule(name)]())
     calls = AttentionCalls(events, names)
     try:
@@ -77,7 +77,7 @@ class Placing(Observer):
         names: ModuleNames,
         prefix: tuple[str, ...],
         input_size: tuple[int, int],
-        descent: _Descent | None = None,
+        descent: _CallAncestry | None = None,
         input_of: Callable[[str], object] = lambda name: None,
     ) -> None:
         """Starts without placements.
@@ -95,7 +95,7 @@ class Placing(Observer):
         self.results = TensorMap[int]()  # output -> number of the call
         self.parallel: set[int] = set()  # calls on the same input as the one before or after
         self._input: object = None  # of the module that made the last call
-        self._descent, self._made_of = descent or _Descent(), 0
+        self._descent, self._made_of = descent or _CallAncestry(), 0
         self._prefix, self._size, self._input_of = prefix, input_size, input_of
 
     def _place(self, call: Call) -> None:
@@ -127,7 +127,7 @@ class Placing(Observer):
         return out
 
 
-class _Descent(TorchFunctionMode):
+class _CallAncestry(TorchFunctionMode):
     """Tracks from which attention calls each tensor was computed, as a bit mask: bit n for call n."""
 
     def __init__(self) -> None:

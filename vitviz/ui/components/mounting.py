@@ -63,7 +63,7 @@ def mount(
     def reported() -> None:
         number, value = _report(key)
         if number > _received(key):
-            _hear(key, number)
+            _acknowledge(key, number)
             taken(value)
 
     def act() -> None:
@@ -71,7 +71,7 @@ def mount(
         acted(held.get("act") if isinstance(held, Mapping) else None)
 
     # After a reconnection the browser sends its last report once more, and no callback is called: it is an old one.
-    _hear(key, _report(key)[0])
+    _acknowledge(key, _report(key)[0])
     state.on_report(key, reported)
     if slot:
         reserve(key, slot)
@@ -97,7 +97,7 @@ def _received(key: str) -> int:
     return st.session_state.get(_RECEIVED, {}).get(key, 0)
 
 
-def _hear(key: str, number: int) -> None:
+def _acknowledge(key: str, number: int) -> None:
     st.session_state.setdefault(_RECEIVED, {})[key] = max(number, _received(key))
 
 

@@ -51,15 +51,15 @@ class _Recipe:
     params: Mapping[str, Hashable]
 
     @property
-    def _look(self) -> dict[str, Hashable]:
+    def _appearance(self) -> dict[str, Hashable]:
         return {"theme": self.context.theme.name, "phone": self.context.phone}
 
     def drawn(self) -> Rendered:
-        return self.context.ask(f"figure {self.name}", self._draw, **self._look, **self.params)
+        return self.context.ask(f"figure {self.name}", self._draw, **self._appearance, **self.params)
 
     def png(self) -> bytes:
         """For a download: called outside the runs of pages."""
-        return self.context.fetch(f"figure {self.name}", self._draw, **self._look, **self.params).png
+        return self.context.fetch(f"figure {self.name}", self._draw, **self._appearance, **self.params).png
 
     def show(self, image: Callable[..., object]) -> None:
         drawn = self.drawn()

@@ -35,7 +35,7 @@ from vitviz.ui.server.watching import without_message
 
 _LOG = logging.getLogger(__name__)
 _SESSION = "private session"
-# Between two rounds of `look_after`, at most; garbage of a run is kept that long.
+# Between two rounds of `clean_up_forever`, at most; garbage of a run is kept that long.
 LOOK_SECONDS = 5.0
 # Work for shared results goes on for this long without a connection, since other sessions may wait behind it; private work
 # as long as its session may come back.
@@ -120,12 +120,12 @@ class Sessions:
         tabs = {name for name, tab in every if own.visitor and tab.visitor == own.visitor} | {own.name}
         return {name: tab.streamlit_id for name, tab in every if name in tabs}
 
-    def leave_garbage(self) -> None:
+    def request_collection(self) -> None:
         """Records that objects were released, so that the next `collect` runs the garbage collector."""
         self._ran = True
 
     def collect(self) -> None:
-        """Runs the garbage collector if `leave_garbage` was called since the last time: runs and sessions leave cycles."""
+        """Runs the garbage collector if `request_collection` was called since the last time: runs and sessions leave cycles."""
         ran, self._ran = self._ran, False
         if ran:
             gc.collect()
@@ -177,7 +177,7 @@ def current() -> Session:
 def open_sessions() -> Sessions:
     """The sessions of this server, maintained by a thread."""
     sessions = Sessions(_is_connected, lifetime, _ENDINGS, drop=_drop_streamlits)
-    threading.Thread(target=look_after, args=(sessions,), name="sessions", daemon=True).start()
+    threading.Thread(target=clean_up_forever, args=(sessions,), name="sessions", daemon=True).start()
     return sessions
 
 
@@ -186,7 +186,7 @@ def grace_seconds(private: bool) -> float:
     return lifetime() if private else min(lifetime(), SHARED_SECONDS)
 
 
-def look_after(sessions: Sessions) -> None:
+def clean_up_forever(sessions: Sessions) -> None:
     """Ends sessions and deletes pictures whose time is over, and collects garbage, every few seconds; never returns."""
     while True:
         time.sleep(max(1.0, min(LOOK_SECONDS, lifetime() / 4)))
@@ -239,7 +239,7 @@ def _drop_streamlits(streamlit_id: str) -> None:
         if over is not None:
             over.shutdown()
             clear(over)
-        open_sessions().leave_garbage()
+        open_sessions().request_collection()
 
     def clear(over: AppSession) -> None:
         """Streamlit's loop holds the session that it saw last until it sees another. A script that still runs is told to stop
@@ -249,7 +249,7 @@ def _drop_streamlits(streamlit_id: str) -> None:
             _LOOPS[0].call_later(LOOK_SECONDS, clear, over)
             return
         over.session_state.clear()
-        open_sessions().leave_garbage()
+        open_sessions().request_collection()
 
     for loop in _LOOPS:
         loop.call_soon_threadsafe(drop)

@@ -87,7 +87,7 @@ def render(context: PageContext) -> None:
             elif shown.kind == POOLING:
                 _pools(its, context, shown)
             else:
-                _asks_and_looks(its, context, shown)
+                _show_query_and_map(its, context, shown)
         with its.details():
             if alike:
                 navigation.link("microscope")
@@ -223,15 +223,15 @@ def _choose_query(layer: Layer, query: str) -> None:
         st.segmented_control(words.ASKS, list(names), format_func=named(names), required=True, **tied)
 
 
-def _asks_and_looks(its: Frame, context: PageContext, shown: Shown) -> None:
-    its.say(_may_look_at(shown))
+def _show_query_and_map(its: Frame, context: PageContext, shown: Shown) -> None:
+    its.say(_reach_sentence(shown))
     left, right = st.columns(2)
     with left:
         st.markdown(f"**{words.ASKS}**")
         _show_query(context, shown)
     with right:
         st.markdown(f"**{words.LOOKS}**")
-        _where_it_looks(context, shown, "layer")
+        _show_map(context, shown, "layer")
 
 
 def _show_query(context: PageContext, shown: Shown, above: str = "") -> None:
@@ -256,7 +256,7 @@ def _show_query(context: PageContext, shown: Shown, above: str = "") -> None:
     )
 
 
-def _may_look_at(shown: Shown) -> str:
+def _reach_sentence(shown: Shown) -> str:
     if shown.query == MEAN:
         return words.ASKS_MEAN
     query_name = shown.query_name[0].upper() + shown.query_name[1:]
@@ -267,10 +267,10 @@ def _may_look_at(shown: Shown) -> str:
 def _pools(its: Frame, context: PageContext, shown: Shown) -> None:
     its.say(words.COLLECTS_TEXT, query=shown.query_name)
     st.markdown(f"**{words.COLLECTS.format(query=shown.query_name)}**")
-    _where_it_looks(context, shown, "")
+    _show_map(context, shown, "")
 
 
-def _where_it_looks(context: PageContext, shown: Shown, link: str) -> None:
+def _show_map(context: PageContext, shown: Shown, link: str) -> None:
     values = shown.values
     name = head_words(shown.head)
     label = words.LABEL.format(head=name)

@@ -48,7 +48,7 @@ OPPOSED = 0.1  # of a rank correlation: maps whose correlation is smaller in abs
 SANITY_EVERY = 3  # layers randomised between two maps
 
 
-def show_trust(its: Frame, explained: ExplainedTarget) -> None:
+def show_faithfulness(its: Frame, explained: ExplainedTarget) -> None:
     """The curves and their verdict, on request; otherwise the agreement of the maps. Then the sanity check."""
     found = methods.all_maps(explained)
     later = state.value_of("tested") == "later"

@@ -193,6 +193,6 @@ def _patches(explained: ExplainedTarget) -> None:
 PARTS = {
     "forming": show_forming,
     "methods": methods.show_methods,
-    "trust": faithfulness.show_trust,
+    "trust": faithfulness.show_faithfulness,
     "mark": marking.show_marking,
 }

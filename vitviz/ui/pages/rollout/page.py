@@ -67,7 +67,7 @@ def render(context: PageContext) -> None:
                 if one_head:
                     heads.exports(context, options, kinds)
                 else:
-                    _said_of_sinks(context, options)
+                    _show_sinks_sentence(context, options)
                     _exports(context, options)
             st.subheader(words.BOARD_TITLE, anchor=False)
             with guarded("heads"):
@@ -197,7 +197,7 @@ def _picture(
     )
 
 
-def _said_of_sinks(context: PageContext, options: RolloutOptions) -> None:
+def _show_sinks_sentence(context: PageContext, options: RolloutOptions) -> None:
     """What counts as a sink of this map, and what leaving them out does not change."""
     found = rollout_sinks_of(context, context.query, options)
     if found.peak_is_sink:

@@ -17,7 +17,7 @@ from vitviz.analysis.prediction import Prediction, top_predictions
 from vitviz.capture.blocks import run
 from vitviz.capture.modules import eval_mode
 from vitviz.draw.scale import number
-from vitviz.figures.networks import SameCut
+from vitviz.figures.networks import SharedRegion
 from vitviz.figures.traced_image import snippet_framing
 from vitviz.models import Cnn, Model, embedded, prepare
 from vitviz.models.convolutional import EMBEDDED, SUGGESTED, training_of
@@ -165,11 +165,11 @@ def crop_for(
     return photograph.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 
-def python_crop(vit: ComparedNetwork, cnn: ComparedNetwork) -> SameCut:
+def python_crop(vit: ComparedNetwork, cnn: ComparedNetwork) -> SharedRegion:
     """Python code that prepares the photograph for both networks as here."""
     traced = vit.context.traced
     scaled = vit.shown.size != cnn.shown.size
-    return SameCut((vit.loading, cnn.loading), traced.image_name, snippet_framing(traced.prepared), scaled)
+    return SharedRegion((vit.loading, cnn.loading), traced.image_name, snippet_framing(traced.prepared), scaled)
 
 
 def choose_cnn() -> None:
@@ -234,10 +234,10 @@ def agreement(vit: ComparedNetwork, cnn: ComparedNetwork) -> str:
     if same_outputs(vit, cnn) and one.index == two.index:
         return words.AGREE.format(label=escaped(one.label), vit=one.text, cnn=two.text)
     sentence = words.DISAGREE if same_outputs(vit, cnn) else words.OTHER_NAMES
-    return sentence.format(vit=_said(one), cnn=_said(two))
+    return sentence.format(vit=_answer_words(one), cnn=_answer_words(two))
 
 
-def _said(answer: Prediction) -> str:
+def _answer_words(answer: Prediction) -> str:
     return f"**{escaped(answer.label)}** ({answer.text})"
 
 

@@ -16,7 +16,7 @@ from vitviz.analysis.receptive_field import ReceptiveField, mean_receptive_field
 from vitviz.capture.attention import Attention
 from vitviz.errors import UnsupportedError
 from vitviz.figure import Figure
-from vitviz.figures.networks import Gallery, distances_figure, fields_figure
+from vitviz.figures.networks import GalleryPhotographs, distances_figure, fields_figure
 from vitviz.models import Cnn, Model
 from vitviz.samples import load_sample, samples
 from vitviz.ui import state
@@ -169,9 +169,9 @@ def _gallery_fields(network: ComparedNetwork, model: Model | Cnn, progress: JobP
     return mean_receptive_fields(found)
 
 
-def _gallery(context: PageContext) -> Gallery | None:
+def _gallery(context: PageContext) -> GalleryPhotographs | None:
     """The photographs that numbers are averaged over; None where they are the shown photograph's own."""
-    return Gallery(tuple(sample.id for sample in samples()), framing_of(context)) if _whole() else None
+    return GalleryPhotographs(tuple(sample.id for sample in samples()), framing_of(context)) if _whole() else None
 
 
 def details(vit: ComparedNetwork, cnn: ComparedNetwork) -> None:

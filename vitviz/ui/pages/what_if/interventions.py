@@ -188,14 +188,14 @@ def _sinks(context: PageContext) -> None:
     first = context.layout.num_prefix
     sinks = tuple(token for token in found_outliers(explained_target(context)).tokens if token >= first)
 
-    def cut_too(sinks: tuple[int, ...]) -> None:
+    def cut_sinks(sinks: tuple[int, ...]) -> None:
         _cut(sorted({*edits.cut_tokens(latest()), *sinks}))
 
     st.button(
         words.CUT_SINKS.format(count=len(sinks)),
         help=words.CUT_SINKS_HELP if sinks else words.CUT_NO_SINKS,
         disabled=not sinks,
-        on_click=cut_too,
+        on_click=cut_sinks,
         args=(sinks,),
     )
 
