@@ -13,14 +13,7 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "vitviz"
 # Folders whose files are named after what they check, and files about the repository itself.
 BY_SUBJECT = {"browser", "docs", "scripts", "benchmarks", "integration"}
-OF_THE_REPOSITORY = {
-    "test_deployment",
-    "test_docstrings",
-    "test_packaging",
-    "test_repository",
-    "test_suite",
-    "test_walls",
-}
+OF_THE_REPOSITORY = {"test_deployment", "test_packaging", "test_repository", "test_suite", "test_walls"}
 # Modules, and packages of pages, without a test file of their name: the file through which each is tested.
 TESTED_IN = {
     "__main__.py": "commands/integration/test_command_line.py",
