@@ -40,6 +40,7 @@ FOUND = """async () => {
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, html }) => [Array.isArray(target[0]) || html.includes("vv-"), `${id}: ${html.slice(0, 200)}`]));
 }"""
+DARK = "app => getComputedStyle(app).backgroundColor.match(/\\d+/g).slice(0, 3).every((channel) => channel < 60)"
 SIZES = [(1024, 768), (1280, 800)]
 ORDER = [page.name for page in pages()]
 PHONE = {"width": 390, "height": 844}
@@ -210,6 +211,10 @@ def test_a_page_as_people_meet_it(browser, server, name):
     found = shown.page.evaluate(FOUND)
     assert [said for ours, said in found if ours] == []
     print(*{said.partition(":")[0] for ours, said in found if not ours})  # Streamlit's
+    shown.page.emulate_media(color_scheme="dark")
+    shown.until(lambda: shown.page.locator(".stApp").evaluate(DARK))
+    assert violations(shown) == []
+    shown.page.emulate_media(color_scheme="light")
     shown.page.set_viewport_size(PHONE)
     shown.page.wait_for_timeout(400)
     assert shown.page.evaluate("document.scrollingElement.scrollWidth") <= PHONE["width"]
@@ -227,6 +232,7 @@ CUT_OFF = """groups => groups.flatMap(group => [...group.querySelectorAll("butto
 }).map((button) => button.innerText))"""
 LOOKS = {
     "desk": {"viewport": {"width": 1280, "height": 800}},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "hand": {"viewport": PHONE, "has_touch": True, "is_mobile": True},
 }
 
