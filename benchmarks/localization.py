@@ -27,7 +27,7 @@ import vitviz
 from vitviz.analysis.features import FeatureMaps, feature_maps
 from vitviz.analysis.localization import Box, lost, mask_cut, token_cut
 from vitviz.analysis.masks import otsu_mask, pixel_mask, refine_mask
-from vitviz.analysis.rollout import pull_head_fused
+from vitviz.analysis.rollout import left_multiply_head_fused
 from vitviz.survey.faithfulness import mean_interval
 
 SIZES = (168, 224, 308)
@@ -150,7 +150,7 @@ def class_rollout(maps: FeatureMaps) -> np.ndarray:
     vector = torch.zeros(1, layout.num_tokens)
     vector[0, layout.prefix.index("cls")] = 1
     for layer in reversed(maps.layers):
-        vector = pull_head_fused(layer, vector)
+        vector = left_multiply_head_fused(layer, vector)
     return layout.patches(vector[0]).numpy()
 
 

@@ -76,7 +76,7 @@ def test_similarity_of_too_many_patches_is_left_out_and_said(tmp_path, capsys, m
         assert "rollout" in saved
 
 
-STOPPED_IN = ["vitviz.tracing.record", "vitviz.analysis.rollout.pull_head_fused", "numpy.savez_compressed"]
+STOPPED_IN = ["vitviz.tracing.record", "vitviz.analysis.rollout.left_multiply_head_fused", "numpy.savez_compressed"]
 
 
 @pytest.mark.parametrize("place", STOPPED_IN)
