@@ -30,7 +30,8 @@ STYLE = """<style>
 .vv-facts td { overflow-wrap: anywhere; white-space: normal; }
 .vv-numbers td.bar { padding: 0.2rem 0; min-width: 5.5rem; position: relative; }
 .vv-numbers td.bar i {
-  position: absolute; top: 0.3rem; bottom: 0.3rem; left: calc(100% * var(--from)); width: calc(100% * var(--v));
+  position: absolute; top: 0; bottom: 0; height: 0.9rem; margin: auto 0;
+  left: calc(100% * var(--from)); width: calc(100% * var(--v));
   background: color-mix(in srgb, var(--st-primary-color, #007ea3) 65%, transparent);
 }
 @media (max-width: 640px) {
