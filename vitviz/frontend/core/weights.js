@@ -162,9 +162,8 @@ export function meanOfHeads(values, heads) {
   return mean;
 }
 
-// Caches the rows of a layer that were requested last, of every head and of their mean, in a limited number of
-// bytes; it holds at least one. If they take no more than that, the mean rows of all tokens
-// are computed in advance, one after the other.
+// Caches the rows of a layer that were requested last, of every head and of their mean, in a limited number of bytes; it holds at
+// least one. If the mean rows of all tokens take no more than that, they are computed in advance, one after the other.
 export class RowCache {
   constructor(weights, bytes) {
     Object.assign(this, { weights, most: Math.max(1, Math.floor(bytes / (4 * (weights.heads + 1) * weights.keys))), rows: new Map() });

@@ -21,9 +21,8 @@ from vitviz.ui.text import common as words
 from vitviz.ui.text.common import PageText
 from vitviz.ui.text.sentences import true_of
 
-SIDE_BY_SIDE = (
-    "side-by-side"  # key of a container whose columns stay beside each other on a phone, as `shell.styles` says
-)
+# The key of a container whose columns stay beside each other on a phone: `shell.styles` has its rule.
+SIDE_BY_SIDE = "side-by-side"
 
 
 class Frame:
